@@ -1,0 +1,1 @@
+"""Tastemaker: an agent-oriented plugin platform for recommenders that learn."""

@@ -1,0 +1,1 @@
+"""The outside world: files, services and models, each behind a typed component."""

@@ -1,0 +1,124 @@
+"""The agent of one domain: perceives (context), proposes (sources), decides (filters, scorers, policies)."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..candidates import Candidates
+from ..catalog import Catalog
+from ..config import DomainPlan
+from ..context import Context, Request
+from ..feedback import Feedback
+from ..slate import Degradation, Slate
+from .composition import Composition
+from .decision import Adopt, Decision
+from .histories import Histories, History
+from .live_policy import LivePolicy
+
+_DAY = 86_400
+_VECTORS = 10_000
+
+
+class Agent:
+    """The running recommender of one domain.
+
+    adopt: stores raw items that a source brought and returns their ids; set by the orchestrator.
+    log: the log position that feedback, histories and policies have reached.
+    """
+
+    def __init__(self, plan: DomainPlan, catalog: Catalog) -> None:
+        self.name = plan.name
+        self.plan = plan
+        self.catalog = catalog
+        self.feedback = Feedback()
+        self.histories = Histories(plan.learning.history)
+        self.policies = {step.name: LivePolicy(step) for step in plan.policies}
+        self.log = 0
+        self.adopt: Adopt | None = None
+        self._composition = Composition(plan, self.policies)
+        # By the identity of a profile: the profile, so that it stays itself, and its vector.
+        self._vectors: dict[int, tuple[Mapping[str, Any], NDArray[np.float32] | None]] = {}
+
+    async def decide(
+        self,
+        request: Request,
+        *,
+        slate: str,
+        now: float,
+        profile: Mapping[str, Any],
+        history: Candidates | None = None,
+        seed: int | None = None,
+    ) -> Slate:
+        """The slate for a request. Never raises for what a component does: that is named in `degraded`.
+
+        slate: the id that the slate gets; its randomness follows from it unless `seed` is given.
+        """
+        options = self.plan.slate
+        catalog = self.catalog.snapshot()
+        if seed is None:
+            daily = f"{self.name}\n{request.user}\n{now // _DAY}"
+            seed = _seed(daily if options.stable == "day" else slate)
+        context = Context(
+            domain=self.name,
+            user=request.user,
+            slate=slate,
+            now=now,
+            size=request.size or options.size,
+            draws=options.draws,
+            seed=seed,
+            catalog=catalog,
+            history=History((), 0).candidates(catalog, now) if history is None else history,
+            feedback=self.feedback,
+            # Copies: what a component writes into them must not reach the log, or another request.
+            profile=dict(profile),
+            situation=dict(request.situation),
+            embed_profile=(lambda _: self._embed_profile(profile)) if self.plan.items.embedder else None,
+        )
+        log = self.log
+        versions = {name: policy.position for name, policy in self.policies.items()}
+        decision = Decision(self._composition, context, request, self.catalog, self.adopt)
+        await decision.decide()
+        for policy in self.policies.values():
+            if policy.broken:
+                decision.degraded.append(Degradation(f"policies.{policy.name}", policy.broken))
+        return Slate(
+            id=slate,
+            domain=self.name,
+            user=request.user,
+            time=now,
+            picks=decision.picks,
+            size=context.size,
+            seed=seed,
+            config=self.plan.digest,
+            log=log,
+            situation=request.situation,
+            exclude=sorted(request.exclude),
+            knobs=context.knobs,
+            memo=decision.memo,
+            versions=versions,
+            degraded=decision.degraded,
+            considered=decision.considered,
+            removed=decision.removed,
+            fates=decision.fates if request.trace else None,
+        )
+
+    def _embed_profile(self, profile: Mapping[str, Any]) -> NDArray[np.float32] | None:
+        embedder = self.plan.items.embedder
+        if not profile or embedder is None:
+            return None
+        known = self._vectors.get(id(profile))
+        if known is None or known[0] is not profile:  # the same object comes until the profile changes
+            text = embedder.profile_text(profile)
+            vector = embedder.encode([text])[0] if text else None
+            known = (profile, vector if vector is not None and vector.any() else None)
+            if len(self._vectors) >= _VECTORS:
+                self._vectors.clear()
+            self._vectors[id(profile)] = known
+        return known[1]
+
+
+def _seed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

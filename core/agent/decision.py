@@ -1,0 +1,327 @@
+"""One decision: the way of a request through sources, filters, scorers and policies to its slate."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import numpy as np
+from numpy.typing import NDArray
+
+from ..candidates import Candidates
+from ..catalog import Catalog
+from ..context import Context, Request
+from ..slate import Degradation, Pick
+from .answer import fates_of_others, memos_of_picks, picks
+from .composition import Composition
+from .proposals import Rubbish, merged, proposed_rows, raw_items
+from .selection import Rules, Selection, select, shortlist
+from .steps import Deadline, Failed, Guard, reason
+
+Floats = NDArray[np.float64]
+Fates = dict[str, dict[str, Any]]
+Adopt = Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[list[str]]]
+
+FROM_CATALOG = "catalogue"
+"""The source that is named for items which no source proposed: they fill up from the catalogue at large."""
+
+_LARGEST = 1e100
+"""Scores beyond it are no numbers to reckon with: sums of them would be infinite."""
+_FILL_UP = 500
+_SHARE_OF_SOURCES = 0.6
+"""How much of the time the sources may take: a filter that gets none drops everything."""
+
+
+class Decision:
+    """One request on its way. `decide` runs it; then the attributes hold what came of it.
+
+    picks, memo: of the slate; degraded: what failed on the way; considered: how many candidates were proposed;
+    removed: by filter, how many it dropped; fates: with a trace, what became of those that aren't in the slate.
+    """
+
+    def __init__(
+        self,
+        composition: Composition,
+        context: Context,
+        request: Request,
+        catalog: Catalog,
+        adopt: Adopt | None,
+    ) -> None:
+        self.picks: list[Pick] = []
+        self.memo: dict[str, dict[str, Any]] = {}
+        self.degraded: list[Degradation] = []
+        self.considered = 0
+        self.removed: dict[str, int] = {}
+        self.fates: Fates = {}
+        self._composition = composition
+        self._context = context
+        self._request = request
+        self._catalog = catalog
+        self._adopt = adopt
+        seconds = composition.plan.slate.deadline_ms / 1000
+        self._deadline = Deadline(seconds)
+        self._proposals_due = Deadline(seconds * _SHARE_OF_SOURCES)
+
+    async def decide(self) -> None:
+        """Go the whole way. Never raises for what a component does."""
+        if self._composition.tuners:
+            await self._tune()
+        composition, context = self._composition, self._context
+        proposed = await self._propose()
+        context.catalog = proposed.catalog
+        self.considered = len(proposed)
+        candidates = await self._filter(proposed)
+        await self._score(candidates)
+        rules = composition.rules(context.size)
+        length = math.ceil(composition.plan.slate.shortlist * rules.size)
+        order = shortlist(candidates.score, max(rules.explore_pool, length))
+        head = candidates.take(order[:length])
+        ranked, arrays, parts = await self._rank(head)
+        order, selection = self._select(candidates, order, ranked, rules)
+        self.picks = picks(candidates, order, selection, parts, [*composition.source_names, FROM_CATALOG])
+        self.memo = memos_of_picks(context.memos, arrays, order, selection)
+        if self._request.trace:
+            self.fates.update(fates_of_others(candidates, order, selection))
+
+    async def _call(self, guard: Guard, *arguments: Any, due: Deadline | None = None) -> Any:
+        """What a component gives for this request. Raises Failed."""
+        if guard.in_place:  # nothing else runs meanwhile: it can have the request's own context
+            context = self._context
+            context.step = guard.name
+        else:
+            context = self._context.bind(guard.name)
+        return await guard.run(due or self._deadline, self.degraded, context, *arguments)
+
+    async def _tune(self) -> None:
+        """Set the knobs as the policies want them, and go on with the composition that they make."""
+        knobs: dict[str, Any] = {}
+        for guard in self._composition.tuners:
+            try:
+                wanted = await self._call(guard)
+            except Failed:
+                continue
+            if isinstance(wanted, Mapping):
+                knobs.update(wanted)
+            else:
+                guard.failed(self.degraded, f"returned {type(wanted).__name__}, not a mapping of knobs")
+        if knobs:
+            try:
+                self._composition = self._composition.turned(knobs)
+                self._context.knobs = knobs
+            except Exception as error:
+                self.degraded.append(Degradation("knobs", reason(error)))
+
+    async def _propose(self) -> Candidates:
+        """What the sources propose, all at once, merged."""
+        sources = self._composition.sources
+        answers: list[Any] = [()] * len(sources)
+
+        async def ask(place: int, guard: Guard) -> None:
+            try:
+                answer = await self._call(guard, due=self._proposals_due)
+                items = raw_items(answer)
+                answers[place] = answer if items is None else await self._adopted(items, guard)
+            except Failed:
+                return
+            except Rubbish as rubbish:
+                guard.failed(self.degraded, str(rubbish))
+
+        if self._composition.waits:
+            async with anyio.create_task_group() as group:
+                for place, guard in enumerate(sources):
+                    if not guard.in_place:
+                        group.start_soon(ask, place, guard)
+                for place, guard in enumerate(sources):
+                    if guard.in_place:
+                        await ask(place, guard)
+        else:
+            for place, guard in enumerate(sources):
+                await ask(place, guard)
+
+        # Items that were just adopted are in a newer snapshot; rows mean the same in both.
+        catalog = self._catalog.snapshot()
+        rows = []
+        for guard, answer in zip(sources, answers, strict=True):
+            try:
+                rows.append(proposed_rows(answer, catalog))
+            except Rubbish as rubbish:
+                guard.failed(self.degraded, str(rubbish))
+                rows.append(np.empty(0, dtype=np.intp))
+        return merged(catalog, rows)
+
+    async def _adopted(self, items: Sequence[Mapping[str, Any]], guard: Guard) -> list[str]:
+        if self._adopt is None:
+            raise guard.failed(self.degraded, "returned items, and there is no store to keep them in")
+        try:
+            with anyio.fail_after(max(self._proposals_due.left(), 0)):
+                return await self._adopt(self._context.domain, items)
+        except TimeoutError:
+            raise guard.failed(self.degraded, "its items could not be stored in time") from None
+        except Exception as error:
+            raise guard.failed(self.degraded, reason(error), error) from None
+
+    async def _filter(self, proposed: Candidates) -> Candidates:
+        """What the filters leave; where that is too little, they are asked about more of the catalogue."""
+        filters = self._composition.filters
+        kept = await self._kept(proposed, filters)
+        live = len(proposed.catalog.live)
+        wider = proposed
+        if len(kept) < self._context.size and len(proposed) < live:
+            wider = _widened(proposed, len(self._composition.sources), self._context)
+            kept = await self._kept(wider, filters, again=True)
+            if len(proposed) == 0:
+                self.degraded.append(
+                    Degradation("sources", "none proposed anything: filled from the catalogue")
+                )
+        if len(kept) == 0 and any(guard.soft for guard in filters):
+            kept = await self._kept(wider, [guard for guard in filters if not guard.soft], again=True)
+            if len(kept):
+                names = ", ".join(guard.name for guard in filters if guard.soft)
+                self.degraded.append(Degradation(names, "lifted: nothing else was left"))
+        if len(kept) == 0:
+            dropped = ", ".join(f"{name} dropped {count}" for name, count in self.removed.items())
+            why = f"nothing passed: {dropped}" if live else "the catalogue is empty"
+            self.degraded.append(Degradation("slate", why))
+        return kept
+
+    async def _kept(
+        self, candidates: Candidates, filters: Sequence[Guard], *, again: bool = False
+    ) -> Candidates:
+        """The candidates that pass all filters. Asked again, what failed before is not noted twice."""
+        noted = len(self.degraded)
+        known = {entry.component for entry in self.degraded} if again else set()
+        self.removed, self.fates = {}, {}
+        if self._request.exclude:
+            excluded = candidates.catalog.rows(self._request.exclude)
+            candidates = self._without(candidates, ~np.isin(candidates.rows, excluded), "exclude")
+        for guard in filters:
+            if len(candidates) == 0:
+                break
+            candidates = self._without(candidates, await self._keep(guard, candidates), guard.name)
+        self.degraded[noted:] = [entry for entry in self.degraded[noted:] if entry.component not in known]
+        return candidates
+
+    async def _keep(self, guard: Guard, candidates: Candidates) -> NDArray[np.bool_]:
+        try:
+            keep = await self._call(guard, candidates)
+            if isinstance(keep, np.ndarray) and keep.dtype == np.bool_ and keep.shape == (len(candidates),):
+                return keep
+            guard.failed(self.degraded, _unfit(keep, f"a bool array of shape ({len(candidates)},)"))
+        except Failed:
+            pass
+        return np.full(len(candidates), guard.on_error == "ignore")
+
+    def _without(self, candidates: Candidates, keep: NDArray[np.bool_], name: str) -> Candidates:
+        """The candidates that stay; those that go are counted and, with a trace, named."""
+        gone = len(keep) - int(np.count_nonzero(keep))
+        if not gone:
+            return candidates
+        self.removed[name] = self.removed.get(name, 0) + gone
+        if self._request.trace:
+            self.fates.update((identity, {"dropped_by": name}) for identity in candidates.ids[~keep].tolist())
+        return candidates.take(keep)
+
+    async def _score(self, candidates: Candidates) -> None:
+        """Fill in the candidates' `scores` and `score`."""
+        if len(candidates) == 0:
+            return
+        for guard in self._composition.scorers:
+            score = await self._scores(guard, candidates)
+            if score is not None:
+                candidates.scores[guard.label] = score
+                candidates.score = candidates.score + score
+
+    async def _rank(
+        self, head: Candidates
+    ) -> tuple[Floats, dict[str, dict[str, NDArray[Any]]], dict[str, Floats]]:
+        """Total scores of the shortlist, shape (draws, m); by policy its memo arrays and its part of draw 0."""
+        total = head.score[None, :]
+        memos: dict[str, dict[str, NDArray[Any]]] = {}
+        parts: dict[str, Floats] = {}
+        if len(head) == 0:
+            return total, memos, parts
+        for guard in self._composition.rankers:
+            head.memo = {}
+            score = await self._scores(guard, head, draws=True)
+            if score is not None:
+                score = np.atleast_2d(score)
+                parts[guard.label] = score[0]
+                if head.memo:
+                    memos[guard.label] = self._memo_arrays(guard, head)
+                total = total + score
+        return total, memos, parts
+
+    def _memo_arrays(self, guard: Guard, head: Candidates) -> dict[str, NDArray[Any]]:
+        """What a policy wrote into the memo of the candidates, without what isn't an array of that length."""
+        arrays = {}
+        for key, value in head.memo.items():
+            fits = (
+                isinstance(value, np.ndarray)
+                and value.dtype.kind in "fiubU"
+                and value.shape[:1] == (len(head),)
+            )
+            if fits:
+                arrays[key] = value
+            else:
+                wanted = f"numbers or texts in an array whose first axis is {len(head)}"
+                guard.failed(self.degraded, f"memo {key!r}: {_unfit(value, wanted)}")
+        return arrays
+
+    async def _scores(self, guard: Guard, candidates: Candidates, *, draws: bool = False) -> Floats | None:
+        """A component's weighted scores: 0 where they aren't finite, None where they can't be used."""
+        try:
+            raw = await self._call(guard, candidates)
+        except Failed:
+            return None
+        shape = (len(candidates),)
+        fits = isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw.shape[-1:] == shape
+        if not fits or not (
+            raw.ndim == 1 or (draws and raw.ndim == 2 and len(raw) in (1, self._context.draws))
+        ):
+            guard.failed(self.degraded, _unfit(raw, f"numbers of shape {shape}"))
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            score: Floats = raw * np.float64(guard.weight)
+            sound = np.abs(score).max() <= _LARGEST
+        if not sound:
+            finite = np.abs(score) <= _LARGEST
+            guard.failed(self.degraded, f"{int((~finite).sum())} of its scores were not finite: taken as 0")
+            score = np.where(finite, score, 0.0)
+        return score
+
+    def _select(
+        self, candidates: Candidates, order: NDArray[np.intp], ranked: Floats, rules: Rules
+    ) -> tuple[NDArray[np.intp], Selection]:
+        """The slate, and the order of the pool that it was chosen from."""
+        context = self._context
+        context.step = "slate"
+        selection = select(candidates, order, ranked, rules, context.rng)
+        if selection.over_cap and len(order) < len(candidates):
+            # The pool was too small for the caps: choose from everything.
+            order = shortlist(candidates.score, len(candidates))
+            context.step = "slate again"
+            selection = select(candidates, order, ranked, rules, context.rng)
+        if selection.over_cap:
+            why = f"{selection.over_cap} items stand beyond a cap: nothing else was left"
+            self.degraded.append(Degradation("slate.max_per", why))
+        return order, selection
+
+
+def _widened(proposed: Candidates, bit: int, context: Context) -> Candidates:
+    """The proposed candidates and some more from the catalogue at large."""
+    catalog = proposed.catalog
+    live = catalog.live
+    count = min(len(live), max(_FILL_UP, 4 * context.size))
+    context.step = "fill up"
+    more = live if count == len(live) else live[context.rng.choice(len(live), count, replace=False)]
+    fresh = np.setdiff1d(more, proposed.rows)
+    return Candidates(
+        catalog,
+        np.concatenate((proposed.rows, fresh)),
+        origin=np.concatenate((proposed.origin, np.full(len(fresh), np.uint64(1 << bit)))),
+    )
+
+
+def _unfit(value: Any, wanted: str) -> str:
+    shown = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"returned {shown}, not {wanted}"

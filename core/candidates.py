@@ -1,0 +1,157 @@
+"""Candidates: the items under consideration, as one columnar batch."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalog import CatalogSnapshot
+from .columns import Vocabulary
+from .errors import ComponentError, UnknownColumn, did_you_mean
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+Numbers = NDArray[np.float64]
+
+
+class Candidates:
+    """Rows of a catalogue under consideration, with what the steps so far found out about them.
+
+    catalog: the snapshot that the rows point into.
+    rows: row numbers, shape (n,).
+    scores: by scorer or policy, its weighted part of the score, shape (n,).
+    score: the sum of the parts, shape (n,).
+    origin: bit s is set where source s proposed the item, shape (n,), uint64.
+    memo: by name, what a policy wants back with the outcome; arrays whose first axis is n.
+
+    >>> from tastemaker.core import Catalog, ItemSchema
+    >>> catalog = Catalog(ItemSchema({"energy": "number", "genre": "category", "moods": "tags"}))
+    >>> catalog.put([("a", {"energy": 0.2, "genre": "folk", "moods": ["calm"]}), ("b", {"energy": 0.9})])
+    >>> c = Candidates(catalog.snapshot(), np.array([1, 0]))
+    >>> list(c.ids), (c["energy"] > 0.5).tolist(), c["genre"].tolist()
+    (['b', 'a'], [True, False], ['', 'folk'])
+    >>> c.tags("moods").toarray().tolist()
+    [[0.0], [1.0]]
+    >>> len(c.take(c["energy"] > 0.5))
+    1
+    """
+
+    def __init__(
+        self,
+        catalog: CatalogSnapshot,
+        rows: NDArray[np.intp],
+        *,
+        columns: Mapping[str, NDArray[Any]] | None = None,
+        origin: NDArray[np.uint64] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.rows = rows
+        self.origin = np.zeros(len(rows), dtype=np.uint64) if origin is None else origin
+        self.scores: dict[str, Numbers] = {}
+        self.score: Numbers = np.zeros(len(rows))
+        self.memo: dict[str, NDArray[Any]] = {}
+        self._own = dict(columns or {})
+        self._cache: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """The items' ids, shape (n,)."""
+        ids: NDArray[np.object_] = self._cached("ids", self.catalog.ids)
+        return ids
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column, shape (n,).
+
+        float32 numbers (NaN missing), bool flags (False where missing), float64 times (NaN missing), texts and
+        categories ("" missing).
+
+        Raises UnknownColumn, naming the near misses.
+        """
+        if name in self._own:
+            return self._own[name]
+        schema = self.catalog.schema.fields
+        kind = schema.get(name)
+        if kind is None:
+            raise UnknownColumn(
+                f"{name!r} is no column of these items{did_you_mean(name, [*schema, *self._own])}"
+            )
+        if kind == "category":
+            key = "words of " + name
+            if key not in self._cache:
+                self._cache[key] = self.catalog.words(name).words(self.codes(name))
+            return self._cache[key]
+        if kind == "flag":
+            flags: NDArray[np.bool_] = self._cached(name, self.catalog.column(name)) == 1
+            return flags
+        return self._cached(name, self.catalog.column(name))
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Where a column has no value, shape (n,)."""
+        kind = self.catalog.schema.fields.get(name)
+        if kind == "tags":
+            missing: NDArray[np.bool_] = np.diff(self.catalog.tags(name).runs(self.rows)[0]) == 0
+        elif kind in ("category", "flag"):
+            missing = self._cached(name, self.catalog.column(name)) < 0
+        elif kind == "text":
+            missing = self[name] == ""
+        else:
+            missing = np.isnan(self[name])
+        return missing
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in self.catalog.schema.fields
+
+    def codes(self, name: str) -> NDArray[np.int32]:
+        """The codes of a category column, -1 where it is missing, shape (n,)."""
+        codes: NDArray[np.int32] = self._cached(name, self.catalog.column(name))
+        return codes
+
+    def words(self, name: str) -> Vocabulary:
+        """The vocabulary behind a category's codes or the columns of `tags`."""
+        return self.catalog.words(name)
+
+    def tags(self, name: str) -> "sparse.csr_array":
+        """A tags column as 0 and 1, sparse, shape (n, words)."""
+        from scipy import sparse  # half of what the imports of numbers take, and few need it
+
+        tags = self.catalog.tags(name)
+        indptr, codes = tags.runs(self.rows)
+        ones = np.ones(len(codes), dtype=np.float32)
+        return sparse.csr_array((ones, codes, indptr), shape=(len(self.rows), tags.width))
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The items' vectors, unit length or zero where there is none, shape (n, d)."""
+        vectors = self.catalog.vectors
+        if vectors is None:
+            raise ComponentError("these items have no embedding: declare `items.embedding` in the domain")
+        if "embeddings" not in self._cache:
+            self._cache["embeddings"] = vectors.take(self.rows)
+            self._cache["embeddings"].flags.writeable = False
+        return self._cache["embeddings"]
+
+    def take(self, chosen: NDArray[Any]) -> "Candidates":
+        """The candidates at a boolean mask or at positions, in that order."""
+        part = Candidates(
+            self.catalog,
+            self.rows[chosen],
+            columns={name: column[chosen] for name, column in self._own.items()},
+            origin=self.origin[chosen],
+        )
+        if self.scores:
+            part.scores = {name: score[chosen] for name, score in self.scores.items()}
+        part.score = self.score[chosen]
+        part.memo = {name: value[chosen] for name, value in self.memo.items()}
+        return part
+
+    def _cached(self, name: str, whole: NDArray[Any]) -> NDArray[Any]:
+        part = self._cache.get(name)
+        if part is None:
+            part = self._cache[name] = whole.take(self.rows)
+            part.flags.writeable = False  # the components to come read it, too
+        return part

@@ -1,0 +1,135 @@
+"""What a configuration comes to: validated, resolved and frozen."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from ..components import Component, Embedder, Reward
+from ..errors import ComponentError, did_you_mean
+from ..items import ItemSchema
+from ..registry import Registry
+from .document import MapNode
+from .knobs import as_key, turned
+from .options import ApiOptions, LearningOptions, SlateOptions, StepKeys, WeightedKeys
+
+
+@dataclass(frozen=True)
+class Step:
+    """One component in a composition.
+
+    name: unique in its section, such as `similar`; use: such as `catalog.similar`.
+    timeout_ms: None where only the slate's deadline limits it.
+    """
+
+    name: str
+    use: str
+    component: Component
+    weight: float = 1.0
+    timeout_ms: float | None = None
+    on_error: str = "skip"
+
+
+@dataclass(frozen=True)
+class ItemsPlan:
+    """A domain's items: their fields, where they come from, and what makes vectors of them."""
+
+    schema: ItemSchema
+    collector: Step | None = None
+    embedder: Embedder | None = None
+
+
+@dataclass(frozen=True)
+class DomainPlan:
+    """One domain's composition.
+
+    digest: 16 hexadecimal digits that change with anything that may change a decision; secrets and the
+    folders of paths are left out of it.
+    """
+
+    name: str
+    title: str
+    items: ItemsPlan
+    sources: tuple[Step, ...]
+    filters: tuple[Step, ...]
+    scorers: tuple[Step, ...]
+    policies: tuple[Step, ...]
+    reward: Reward
+    slate: SlateOptions
+    learning: LearningOptions
+    digest: str
+    description: str = ""
+    _turned: "Callable[[str], DomainPlan]" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_turned", lru_cache(maxsize=256)(self._turn))
+
+    def with_knobs(self, knobs: Mapping[str, Any]) -> "DomainPlan":
+        """The same plan with some parameters replaced, by path, such as `{"scorers.match.weight": 0.7}`.
+
+        What can be turned: options of sources, filters, scorers and the slate, and every step's `weight` and
+        `timeout_ms`. Raises ComponentError, naming the knob, where there is no such or the value doesn't fit.
+        """
+        return self._turned(as_key(knobs)) if knobs else self
+
+    def _turn(self, key: str) -> "DomainPlan":
+        plan = self
+        for path, value in json.loads(key).items():
+            section, _, rest = path.partition(".")
+            if section == "slate":
+                slate = turned(plan.slate, rest, value, path, self.items.schema)
+                plan = replace(plan, slate=slate)
+            elif section in _SECTIONS:
+                changed: dict[str, Any] = {section: _steps(plan, section, rest, value, path)}
+                plan = replace(plan, **changed)
+            else:
+                raise ComponentError(
+                    f"no knob is called {path!r}{did_you_mean(section, ('slate', *_SECTIONS))}"
+                )
+        return plan
+
+
+_SECTIONS = ("sources", "filters", "scorers", "policies")
+
+
+def _steps(plan: DomainPlan, section: str, rest: str, value: Any, path: str) -> tuple[Step, ...]:
+    """The steps of a section with one parameter of one of them replaced."""
+    steps: tuple[Step, ...] = getattr(plan, section)
+    name, _, option = rest.partition(".")
+    for position, step in enumerate(steps):
+        if step.name == name:
+            new = _step(plan, section, step, option, value, path)
+            return (*steps[:position], new, *steps[position + 1 :])
+    raise ComponentError(f"no knob is called {path!r}{did_you_mean(name, [step.name for step in steps])}")
+
+
+def _step(plan: DomainPlan, section: str, step: Step, option: str, value: Any, path: str) -> Step:
+    if option == "weight" and section in ("scorers", "policies"):
+        return replace(step, weight=turned(WeightedKeys(), "weight", value, path).weight)
+    if option == "timeout_ms":
+        return replace(step, timeout_ms=turned(StepKeys(), "timeout_ms", value, path).timeout_ms)
+    if section == "policies":
+        # A policy is its state: one with other options would be another policy, which has learned nothing.
+        raise ComponentError(f"{path!r} can't be turned; of a policy, only 'weight' and 'timeout_ms' can")
+    return replace(step, component=turned(step.component, option, value, path, plan.items.schema))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole configuration.
+
+    path: the file it came from. store: the URL of the store, which may hold a password. tree: the resolved
+    nodes, with the origin of every value. overrides: what it was loaded with, beside the file.
+    """
+
+    path: Path
+    store: SecretStr
+    api: ApiOptions
+    domains: Mapping[str, DomainPlan]
+    registry: Registry
+    tree: MapNode
+    overrides: tuple[str, ...] = ()

@@ -1,0 +1,96 @@
+"""Every error that Tastemaker raises on purpose.
+
+    TastemakerError
+    ├── ConfigError              the configuration is wrong: carries every problem at once
+    ├── PluginError              a plugin can't be found, imported or combined
+    ├── ComponentError           a component broke its contract
+    │   └── UnknownColumn        it asked for a column that the items don't have
+    ├── ConnectorError           the outside world can't be used as configured
+    ├── CollectorError           a file or feed can't be read at all
+    ├── ItemError                one item doesn't fit its domain's fields
+    ├── RequestError             a caller asked for something that can't be
+    │   └── NotFound             … that doesn't exist
+    └── StoreError               the store refuses
+        └── StoreUnavailable     … for now: the same call may succeed later
+
+Messages say what is wrong, where, and what would be right. They are shown to people without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TastemakerError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(TastemakerError):
+    """The configuration is wrong; `problems` holds every problem found, in file order."""
+
+    def __init__(self, problems: Iterable[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[tuple[object, ...]]]:
+        """So that it comes whole out of another process."""
+        return ConfigError, (self.problems,)
+
+
+class PluginError(TastemakerError):
+    """A plugin can't be found, imported or combined with the others."""
+
+
+class ComponentError(TastemakerError):
+    """A component broke its contract."""
+
+
+class UnknownColumn(ComponentError):
+    """A component asked for a column that the items don't have."""
+
+
+class ConnectorError(TastemakerError):
+    """The outside world can't be used as configured."""
+
+
+class CollectorError(TastemakerError):
+    """A file or feed can't be read at all."""
+
+
+class ItemError(TastemakerError):
+    """One item doesn't fit its domain's fields."""
+
+
+class RequestError(TastemakerError):
+    """A caller asked for something that can't be."""
+
+
+class NotFound(RequestError):
+    """A caller asked for something that doesn't exist."""
+
+
+class StoreError(TastemakerError):
+    """The store refuses."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be used right now; the same call may succeed later."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'rating'?` for a near miss among the known names, else what is known (at most 12).
+
+    >>> did_you_mean("ratng", ["rating", "title"])
+    "; did you mean 'rating'?"
+    >>> did_you_mean("x", ["rating", "title"])
+    '; known: rating, title'
+    >>> did_you_mean("x", [])
+    ''
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"; known: {shown}"

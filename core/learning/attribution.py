@@ -1,0 +1,154 @@
+"""Which reward belongs to which slate entry.
+
+An outcome is due when the first interaction that is worth something comes, or when the attribution window closes
+without one: then it is the reward of "seen" (where the domain has one). Later interactions on the same entry
+within its window give their own reward as a difference. Interactions without a slate, after the window, or on an
+item that the slate didn't show give an outcome of their own, without a propensity. All times are the log's.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..components import Reward
+from ..interaction import Interaction
+from ..outcomes import Outcomes
+from ..slate import Slate
+
+_log = logging.getLogger("tastemaker.learning")
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(slots=True)
+class _Open:
+    """A slate whose window is open; parsed when it is first needed."""
+
+    user: str
+    body: bytes
+    time: float
+    slate: Slate | None = None
+    places: dict[str, int] = field(default_factory=dict)
+    totals: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Row:
+    user: str
+    item: str
+    slate: Slate | None
+    place: int
+    reward: float
+    total: float
+    first: bool
+    time: float
+
+
+class Attribution:
+    """The slates whose windows are open, and the outcomes that became due.
+
+    Feed it the log in order: `advance` to each entry's time first, then the entry; `due` takes what has
+    accumulated.
+    """
+
+    def __init__(self, domain: str, reward: Reward, window: float) -> None:
+        self._domain = domain
+        self._reward = reward
+        self._window = window
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._due: list[_Row] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def advance(self, time: float) -> None:
+        """The log has reached a time: windows that have closed make their outcomes due, oldest first."""
+        while self._open:
+            identity, slate = next(iter(self._open.items()))
+            closes = slate.time + self._window
+            if closes > time:
+                return
+            del self._open[identity]
+            if self._reward.seen is not None:
+                self._close(identity, slate, self._reward.seen, closes)
+
+    def slate(self, identity: str, user: str, body: bytes, time: float) -> None:
+        """A slate was shown."""
+        self._open[identity] = _Open(user, body, time)
+
+    def interaction(self, interaction: Interaction, time: float) -> float | None:
+        """Something was done. What it is worth, None where that is nothing."""
+        reward = self._reward.reward(interaction)
+        if reward is None or not np.isfinite(reward):
+            return None
+        found = self._open.get(interaction.slate) if interaction.slate else None
+        if found is not None and found.user == interaction.user:
+            slate = self._parsed(interaction.slate or "", found)
+            place = found.places.get(interaction.item)
+            if place is not None:
+                first = place not in found.totals
+                total = found.totals[place] = found.totals.get(place, 0.0) + reward
+                self._due.append(_Row(found.user, interaction.item, slate, place, reward, total, first, time))
+                return reward
+        self._due.append(_Row(interaction.user, interaction.item, None, -1, reward, reward, True, time))
+        return reward
+
+    def due(self) -> list[_Row]:
+        """The outcomes that became due since the last call, in log order."""
+        rows, self._due = self._due, []
+        return rows
+
+    def _close(self, identity: str, found: _Open, seen: float, time: float) -> None:
+        slate = self._parsed(identity, found)
+        for place, pick in enumerate(slate.picks):
+            if place not in found.totals:
+                self._due.append(_Row(found.user, pick.item, slate, place, seen, seen, True, time))
+
+    def _parsed(self, identity: str, found: _Open) -> Slate:
+        if found.slate is None:
+            try:
+                found.slate = Slate.from_bytes(identity, self._domain, found.user, found.body)
+            except (ValueError, KeyError, TypeError) as error:
+                _log.warning("the slate %r can't be read, and is taken as empty: %r", identity, error)
+                found.slate = Slate(identity, self._domain, found.user, found.time, (), 0, 0, "")
+            found.body = b""
+            found.places = {pick.item: place for place, pick in enumerate(found.slate.picks)}
+        return found.slate
+
+
+def as_outcomes(rows: Sequence[_Row], policy: str | None = None) -> Outcomes:
+    """Rows as one columnar batch; with the memos of a policy where it is named."""
+    slates = [row.slate for row in rows]
+    shown = [
+        None if slate is None else slate.picks[row.place] for slate, row in zip(slates, rows, strict=True)
+    ]
+    return Outcomes(
+        users=[row.user for row in rows],
+        items=[row.item for row in rows],
+        slates=["" if slate is None else slate.id for slate in slates],
+        reward=np.array([row.reward for row in rows], dtype=np.float64),
+        total=np.array([row.total for row in rows], dtype=np.float64),
+        first=np.array([row.first for row in rows], dtype=np.bool_),
+        propensity=np.array(
+            [np.nan if pick is None else pick.propensity for pick in shown], dtype=np.float64
+        ),
+        position=np.array([row.place for row in rows], dtype=np.int32),
+        time=np.array([row.time for row in rows], dtype=np.float64),
+        situations=[_NOTHING if slate is None else slate.situation for slate in slates],
+        memos=[_NOTHING] * len(rows) if policy is None else [_memo(row, policy) for row in rows],
+    )
+
+
+def _memo(row: _Row, policy: str) -> Mapping[str, Any]:
+    """A policy's memo of one slate entry: what it wrote for the request, and for this item."""
+    if row.slate is None:
+        return _NOTHING
+    memo = row.slate.memo.get(policy)
+    if not memo:
+        return _NOTHING
+    items = {key: values[row.place] for key, values in memo.get("items", _NOTHING).items()}
+    return {**memo.get("context", _NOTHING), **items}

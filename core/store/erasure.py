@@ -1,0 +1,74 @@
+"""Forgetting a user."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete
+
+from ..errors import StoreUnavailable
+from .database import Database
+from .entries import Entry
+from .tables import log, policy_versions, users
+from .transaction import Transaction
+
+
+def erase(transaction: Transaction, user: str) -> dict[str, int]:
+    """Delete what names the user and what may have learned from him, and log that somebody was erased.
+
+    Where nothing names the user, nothing has learned from him, and all stays as it is.
+    """
+    transaction.lock()
+    connection = transaction.connection
+    counts = {
+        "profiles": connection.execute(delete(users).where(users.c.id == user)).rowcount,
+        "entries": connection.execute(delete(log).where(log.c.user == user)).rowcount,
+        "versions": 0,
+    }
+    if not any(counts.values()):
+        return counts
+    counts["versions"] = connection.execute(delete(policy_versions)).rowcount
+    transaction.append([Entry("erasure", uuid4().hex, "", "", b"{}")])
+    return counts
+
+
+def tidy(database: Database, connection: Connection, user: str) -> None:
+    """Rewrite what the files of SQLite still hold of the user after `erase`."""
+    _empty_journal(database, connection)
+    if _left_over(Path(database.url.database or ""), user.encode()):
+        connection.exec_driver_sql("VACUUM")
+        _empty_journal(database, connection)
+
+
+def _empty_journal(database: Database, connection: Connection) -> None:
+    busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalars().one()
+    if busy:
+        raise StoreUnavailable(f"{database}: erased, but a reader holds on to the journal: erase again later")
+
+
+def _left_over(file: Path, name: bytes) -> bool:
+    """Whether `name` stands in the unused middle of a page.
+
+    SQLite overwrites what is deleted (secure_delete), but not the copies that remain there when it moves rows
+    on or between pages. https://www.sqlite.org/fileformat2.html#b_tree_pages
+    """
+    with file.open("rb") as pages:
+        size = int.from_bytes(pages.read(100)[16:18])
+        size = 65536 if size == 1 else size
+        pages.seek(0)
+        number = 0
+        while some := pages.read(size * 1024):
+            if name in some:
+                for start in range(0, len(some), size):
+                    if name in _unused(some[start : start + size], 100 if number + start == 0 else 0):
+                        return True
+            number += len(some)
+    return False
+
+
+def _unused(page: bytes, head: int) -> bytes:
+    kind = page[head]
+    if kind not in (2, 5, 10, 13):
+        return b""  # no page of a tree
+    cells = int.from_bytes(page[head + 3 : head + 5])
+    content = int.from_bytes(page[head + 5 : head + 7]) or 65536
+    return page[head + (12 if kind < 10 else 8) + 2 * cells : content]

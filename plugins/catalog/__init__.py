@@ -1,0 +1,28 @@
+"""Catalog: the generic building blocks, which need nothing but the items' own fields and what people did."""
+
+from collections.abc import Sequence
+
+from ...core import Component, hookimpl
+from .filters import Available, Seen, Where
+from .scorers import Freshness, Novelty, Numeric, Popularity, Similarity, TagMatch
+from .sources import Popular, Random, Recent, Similar
+
+
+@hookimpl
+def components() -> Sequence[type[Component]]:
+    """Every building block, by name."""
+    return [
+        Available,
+        Freshness,
+        Novelty,
+        Numeric,
+        Popular,
+        Popularity,
+        Random,
+        Recent,
+        Seen,
+        Similar,
+        Similarity,
+        TagMatch,
+        Where,
+    ]

@@ -1,0 +1,393 @@
+"""Linear bandits: what an item is worth to whoever asks is a linear function of features, learned by ridge regression.
+
+`linucb.ranker` is LinUCB (Li et al. 2010, "A Contextual-Bandit Approach to Personalized News Article
+Recommendation"): the score is the mean and a bonus for what is not known yet,
+
+    θᵀx + alpha · σ · √(xᵀ A⁻¹ x),     A = λI + Σ x xᵀ,   θ = A⁻¹ Σ r x.
+
+`mode: shared` has one model for all items, `disjoint` one for each arm (Algorithm 1), `hybrid` both (Algorithm 2). An
+arm is an item, or a value of the category field in `arms`. Arms that are items see the features of the request
+alone: an item's own features are the same each time, and say no more than the constant. `linucb.thompson` draws from
+the same posterior, scaled by v (Agrawal & Goyal 2013): θ ~ N(θ, v² σ² A⁻¹).
+
+A reward r counts as the share (r - low) / (high - low), clipped to 0..1, so that scores are on the scale of all
+others. σ² is the noise that the model leaves, (Σ r² - Σ bᵀθ + ¼) / (n + 1), as if one outcome had been pure noise:
+exploration is as wide as the rewards need, without tuning. Like A and b it is made of sums over the log.
+
+The vector x of every candidate is logged with the slate, and is the one that is learned from. What comes without it
+(feedback without a slate, items that were shown without having been ranked) is not learned.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr, model_validator
+
+from ..core import AnyField, Arms, Candidates, Context, FieldType, Outcomes, Policy, State, hookimpl
+from .features import Codes, Feature, Features
+from .ridge import Floats, Hybrid, Numbers, Ridges, array_of
+
+_MOST_COLUMNS = 512
+_MOST_OWN_COLUMNS = 128
+"""Every arm of its own holds a triangle of this width."""
+_STEPS = 20
+"""In how many steps evidence fades to a half."""
+_DAY = 86_400.0
+_REMEMBERED = 64
+"""Rankings that are kept to explain them."""
+_TIED = 9
+"""Decimals in which scores must differ so as not to be tied."""
+
+
+class _Linear(Policy):
+    """What both have in common: options, features, statistics."""
+
+    blocking: ClassVar[bool] = False
+
+    mode: Literal["shared", "disjoint", "hybrid"] = "shared"
+    features: tuple[Feature, ...] = Field(
+        default=(Feature(embedding=16),),
+        description="What the worth of an item may depend on; a constant is always there.",
+    )
+    arms: AnyField | None = Field(
+        default=None,
+        description="A category field, for one model for each of its values; without it, one for each item.",
+    )
+    low: float = Field(
+        default=0.0, allow_inf_nan=False, description="The reward that counts as a full failure."
+    )
+    high: float = Field(
+        default=1.0, allow_inf_nan=False, description="The reward that counts as a full success."
+    )
+    prior: float = Field(
+        default=1.0,
+        ge=1e-3,
+        le=1e6,
+        description="The ridge λ: how many outcomes the belief that nothing matters is worth.",
+    )
+    discount: float = Field(
+        default=1.0,
+        ge=1e-6,
+        le=1,
+        description="How much evidence that is one day old still counts; 1 never forgets.",
+    )
+
+    _features: Features = PrivateAttr()
+    _own: NDArray[np.intp] = PrivateAttr()
+    _arms: Arms = PrivateAttr()
+    _ridges: Ridges | None = PrivateAttr()
+    _hybrid: Hybrid | None = PrivateAttr()
+    _count: float = PrivateAttr()
+    _squares: float = PrivateAttr()
+    _step: float = PrivateAttr()
+    _rankings: deque[tuple[Sequence[str], Codes, Numbers]] = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "_Linear":
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
+        if self.mode == "shared" and self.arms is not None:
+            raise ValueError("`arms` goes with mode disjoint or hybrid: a shared model has no arms")
+        if self.mode == "hybrid" and self.discount < 1:
+            raise ValueError("mode hybrid can't forget: leave `discount` out, or use shared or disjoint")
+        features = Features(self.features)
+        self._bounded(features.columns, _MOST_COLUMNS)
+        if len(own := self._own_columns(features)) > _MOST_OWN_COLUMNS:
+            raise ValueError(
+                f"each arm has a model of its own with {len(own)} columns, and may have at most {_MOST_OWN_COLUMNS}: "
+                "declare fewer, or use mode shared"
+            )
+        return self
+
+    @staticmethod
+    def _bounded(columns: Mapping[str, int], most: int) -> None:
+        width = 1 + sum(columns.values())
+        if width > most:
+            widest = sorted(columns.items(), key=lambda entry: -entry[1])[:3]
+            said = ", ".join(f"{name} {count}" for name, count in widest)
+            raise ValueError(
+                f"the features have {width} columns, and may have at most {most} (widest: {said})"
+            )
+
+    def misfits(self, fields: Mapping[str, FieldType]) -> Iterable[tuple[str, str]]:
+        """`arms` must be a category: an item has one arm."""
+        if self.arms is not None and fields.get(self.arms, "category") != "category":
+            yield "arms", f"{self.arms!r} is {fields[self.arms]}, and must be a category: an item has one arm"
+
+    def model_post_init(self, _: Any) -> None:
+        """Start with nothing learned."""
+        self._features = Features(self.features)
+        self._own = self._own_columns(self._features)
+        self._rankings = deque(maxlen=_REMEMBERED)
+        self._reset()
+
+    def _own_columns(self, features: Features) -> NDArray[np.intp]:
+        """The columns that the models of single arms see."""
+        if self.mode == "shared":
+            return np.empty(0, dtype=np.intp)
+        if self.mode == "disjoint" and self.arms is not None:
+            return np.arange(features.width)
+        return features.of_request
+
+    def _reset(self) -> None:
+        self._arms = Arms()
+        self._ridges = self._hybrid = None
+        if self.mode == "shared":
+            self._ridges = Ridges(self._features.width, self.prior, arms=1)
+        elif self.mode == "disjoint":
+            self._ridges = Ridges(len(self._own), self.prior)
+        else:
+            self._hybrid = Hybrid(self._features.width, len(self._own), self.prior)
+        self._count = self._squares = 0.0
+        self._step = -1.0
+
+    @property
+    def noise(self) -> float:
+        """σ: the deviation of rewards, as shares from 0 to 1, from what the model makes of them."""
+        model = self._hybrid or self._ridges
+        assert model is not None
+        return math.sqrt((max(self._squares - model.explained, 0.0) + 0.25) / (self._count + 1.0))
+
+    def _measure(self, context: Context, candidates: Candidates) -> tuple[Floats, Numbers]:
+        """The vectors of candidates (n, width) and their arms (n,), noted for when their outcomes come."""
+        features = self._features
+        logged = features.measured(context, candidates)
+        candidates.memo["x"] = logged
+        context.memo["features"] = features.digest
+        if self.mode == "shared":
+            arms = np.ones(len(candidates), dtype=np.intp)
+        elif self.arms is None:
+            arms = self._arms.of(candidates).astype(np.intp)
+        else:
+            codes, places = np.unique(candidates.codes(self.arms), return_inverse=True)
+            words = candidates.words(self.arms).words(codes)
+            arms = self._arms.known(words.tolist())[places]
+            candidates.memo["arm"] = words.astype(str)[places]
+        self._rankings.append((candidates.ids.tolist(), logged, arms))
+        return features.vectors(logged), arms
+
+    def _estimates(self, x: Floats, arms: Numbers) -> tuple[Floats, Floats]:
+        """Means and widths √(xᵀ A⁻¹ x) of vectors (n, width) of arms (n,), each of shape (n,)."""
+        if self._hybrid is not None:
+            means, variances = self._hybrid.estimates(arms, x, x[:, self._own])
+            return means, np.sqrt(variances)
+        assert self._ridges is not None
+        if self.mode == "shared":
+            spread = x @ self._ridges.factor(1)
+            return x @ self._ridges.theta[1], np.sqrt(np.einsum("nd,nd->n", spread, spread))
+        own = x[:, self._own] if self.arms is not None else x[:1, self._own]
+        return self._ridges.means(arms, own), np.sqrt(self._ridges.variances(arms, own))
+
+    def learn(self, outcomes: Outcomes) -> None:
+        """Take in what was logged with its features. Corrections of an earlier outcome change its reward alone."""
+        known = [
+            place
+            for place, memo in enumerate(outcomes.memos)
+            if memo.get("features") == self._features.digest
+            and memo.get("x") is not None
+            and (self.arms is None or memo.get("arm") is not None)
+        ]
+        if not known:
+            return
+        memos = [outcomes.memos[place] for place in known]
+        x = self._features.vectors(np.array([memo["x"] for memo in memos], dtype=np.int16))
+        if self.mode == "shared":
+            arms = np.ones(len(known), dtype=np.intp)
+        else:
+            keys = [outcomes.items[place] for place in known] if self.arms is None else None
+            arms = self._arms.learned([memo["arm"] for memo in memos] if keys is None else keys)
+        first, total = outcomes.first[known], outcomes.total[known]
+        now = self._share(total)
+        before = np.where(first, 0.0, self._share(total - outcomes.reward[known]))
+        start = 0
+        for stop, step in self._stretches(outcomes.time[known]):
+            self._fade(step)
+            part = slice(start, stop)
+            self._take(arms[part], x[part], now[part], before[part], first[part])
+            start = stop
+        model = self._hybrid or self._ridges
+        assert model is not None
+        model.settle()
+
+    def _take(self, arms: Numbers, x: Floats, now: Floats, before: Floats, first: NDArray[np.bool_]) -> None:
+        own = x[:, self._own]
+        if self._hybrid is not None:
+            self._hybrid.reserve(len(self._arms))
+            self._hybrid.learn(arms, x, own, now - before, first)
+        elif self._ridges is not None:
+            self._ridges.reserve(len(self._arms))
+            self._ridges.learn(arms, x if self.mode == "shared" else own, now - before, first)
+        self._count += float(np.count_nonzero(first))
+        for gained in (
+            now * now - before * before
+        ).tolist():  # one by one: sums of sums depend on how they are cut
+            self._squares += gained
+
+    def _stretches(self, time: Floats) -> Iterable[tuple[int, float]]:
+        """Where each stretch of outcomes ends that no fading divides, and the step of time that it is in."""
+        if self.discount == 1:
+            return [(len(time), self._step)]
+        length = -_DAY / math.log2(self.discount) / _STEPS
+        steps = np.maximum.accumulate(np.maximum(np.floor(time / length), self._step))
+        ends = [*(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(time)]
+        return [(end, float(steps[end - 1])) for end in ends]
+
+    def _fade(self, step: float) -> None:
+        if step <= self._step:
+            return
+        if self._step >= 0 and self._ridges is not None:
+            share = 2.0 ** ((self._step - step) / _STEPS)
+            self._ridges.fade(share)
+            self._count *= share
+            self._squares *= share
+        self._step = step
+
+    def _share(self, reward: Floats) -> Floats:
+        """The share of a success that a reward counts as, shape (n,)."""
+        return np.clip((reward - self.low) / (self.high - self.low), 0.0, 1.0)
+
+    def state(self) -> State:
+        """All that was learned."""
+        sums = np.array([self._count, self._squares, self._step])
+        kept = {"schema": self._schema(), "arms": self._arms.ids, "sums": sums}
+        if self._hybrid is not None:
+            return {**kept, **self._hybrid.state()}
+        assert self._ridges is not None
+        return {**kept, **self._ridges.state("arm")}
+
+    def load(self, state: State) -> None:
+        """Become what `state` gave. Raises ValueError where it doesn't fit."""
+        if state.get("schema") != self._schema():
+            raise ValueError(
+                f"this state is of {state.get('schema')!r}, not of {self._schema()!r}: another mode or other features"
+            )
+        ids = state.get("arms")
+        if not isinstance(ids, list) or not all(isinstance(identity, str) for identity in ids):
+            raise ValueError("arms must be a list of texts")
+        if len(set(ids)) < len(ids):
+            raise ValueError("arms must be texts, each of them once")
+        sums = array_of(state, "sums", np.float64)
+        if sums.shape != (3,) or sums[0] < 0:
+            raise ValueError("sums must be a count, a sum of squares and a step of time")
+        fresh = type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields})
+        if fresh._hybrid is not None:
+            fresh._hybrid.load(state, len(ids))
+        elif fresh._ridges is not None:
+            fresh._ridges.load("arm", state, 1 if self.mode == "shared" else len(ids))
+        self._ridges, self._hybrid, self._arms = fresh._ridges, fresh._hybrid, Arms(ids)
+        self._count, self._squares, self._step = sums.tolist()
+
+    def _schema(self) -> str:
+        arms = "" if self.mode == "shared" else f" by {self.arms or 'item'}"
+        return f"{self.mode}{arms}, {self._features.width} columns, {self._features.digest}"
+
+    def explain(self, item: str) -> str:
+        """What the model makes of an item that it ranked lately, with the features that it had then."""
+        for ids, logged, arms in reversed(self._rankings):
+            if item in ids:
+                place = ids.index(item)
+                x = self._features.vectors(logged[place : place + 1])
+                arm = arms[place : place + 1]
+                if self.mode != "shared" and self.arms is None:
+                    arm = self._arms.known([item])
+                means, widths = self._estimates(x, arm)
+                shared = x if self.mode != "disjoint" else x[:, :0]
+                length = math.sqrt(float(np.sum(shared**2) + np.sum(x[:, self._own] ** 2)) / self.prior)
+                return self._said(float(means[0]), float(widths[0]), float(widths[0]) / length)
+        return ""
+
+    def _said(self, mean: float, width: float, unknown: float) -> str:
+        """A mean and a width in words; unknown: the width as a share of what it was before anything was learned."""
+        raise NotImplementedError
+
+
+class Ranker(_Linear):
+    """Learns what an item's features are worth, and adds a bonus for what it knows little of (LinUCB)."""
+
+    mode: Literal["shared", "disjoint", "hybrid"] = Field(
+        default="shared",
+        description="One model for all items, one for each arm, or both: a shared one and what each arm adds.",
+    )
+    alpha: float = Field(
+        default=0.8,
+        ge=0,
+        le=1e3,
+        description="How many deviations the bonus is: 0 takes what seems best, more explores more.",
+    )
+
+    def rank(self, context: Context, candidates: Candidates) -> Floats:
+        """Upper bounds of each candidate's worth, shape (n,); with ties, (context.draws, n), broken at random."""
+        x, arms = self._measure(context, candidates)
+        if len(x) == 0:
+            return np.zeros(0)
+        means, widths = self._estimates(x, arms)
+        scores = means + (self.alpha * self.noise) * widths
+        if len(np.unique(np.round(scores, _TIED))) == len(scores):
+            return scores
+        return scores + context.rng.random((context.draws, len(scores))) * (2 * 10.0**-_TIED)
+
+    def _said(self, mean: float, width: float, unknown: float) -> str:
+        bonus = self.alpha * self.noise * width
+        return f"θ·x = {mean:.2f}, bonus {bonus:.2f}: {_knowledge(unknown)}"
+
+
+class Thompson(_Linear):
+    """Learns what an item's features are worth, and ranks by a draw from what is known (linear Thompson sampling)."""
+
+    mode: Literal["shared", "disjoint"] = Field(
+        default="shared", description="One model for all items, or one for each arm."
+    )
+    v: float = Field(
+        default=0.3,
+        ge=0,
+        le=1e3,
+        description="How many deviations of the posterior the draws have: 0 takes what seems best.",
+    )
+
+    def rank(self, context: Context, candidates: Candidates) -> Floats:
+        """Draws of each candidate's worth, shape (context.draws, n).
+
+        Candidates that share a model share its draw: their scores go together.
+        """
+        x, arms = self._measure(context, candidates)
+        if len(x) == 0:
+            return np.zeros((context.draws, 0))
+        scale = self.v * self.noise
+        assert self._ridges is not None
+        if self.mode == "shared":
+            drawn = context.rng.standard_normal((context.draws, x.shape[1]))
+            thetas = self._ridges.theta[1] + scale * (drawn @ self._ridges.factor(1).T)
+            scores: Floats = thetas @ x.T
+            return scores
+        if self.arms is None:  # no two candidates share a model: their draws are independent
+            means, widths = self._estimates(x, arms)
+            return means + scale * widths * context.rng.standard_normal((context.draws, len(x)))
+        own = x[:, self._own]
+        # Values that nobody tried are all arm 0, and still have a model each.
+        kinds, places = np.unique(candidates.codes(self.arms), return_index=True)
+        of_candidate = np.searchsorted(kinds, candidates.codes(self.arms))
+        models = arms[places]
+        factors = np.linalg.cholesky(self._ridges.inverses(models))
+        drawn = context.rng.standard_normal((context.draws, len(models), own.shape[1]))
+        thetas = self._ridges.theta[models] + scale * np.einsum("aij,saj->sai", factors, drawn)
+        worth: Floats = np.einsum("snd,nd->sn", thetas[:, of_candidate], own)
+        return worth
+
+    def _said(self, mean: float, width: float, unknown: float) -> str:
+        return f"θ·x = {mean:.2f} ± {self.v * self.noise * width:.2f}: {_knowledge(unknown)}"
+
+
+def _knowledge(unknown: float) -> str:
+    if unknown > 0.5:
+        return "little is known of this kind"
+    return "something is known of this kind" if unknown > 0.15 else "much is known of this kind"
+
+
+@hookimpl
+def components() -> list[type[Policy]]:
+    """What this plugin offers."""
+    return [Ranker, Thompson]
