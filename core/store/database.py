@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ..errors import StoreError, StoreUnavailable
 from .migrations import HEAD
 
-_WAIT = 10.0  # seconds to wait for another writer of the same file, or for a free connection
+WAIT = 10.0  # seconds to wait for another writer of the same file, or for a free connection
 # How long a silent server is believed in: seconds, and milliseconds for the user timeout
 # (https://www.postgresql.org/docs/current/libpq-connect.html).
 _PATIENCE = {
@@ -141,12 +141,12 @@ class Database:
 
     def _engine(self, **options: Any) -> Engine:
         if self.sqlite:
-            patience: dict[str, float] = {"timeout": _WAIT}
+            patience: dict[str, float] = {"timeout": WAIT}
         else:
             patience = dict(_PATIENCE)
         arguments = {key: value for key, value in patience.items() if key not in self.url.query}
         if "poolclass" not in options:
-            options |= {"pool_size": 8, "max_overflow": 24, "pool_timeout": _WAIT}
+            options |= {"pool_size": 8, "max_overflow": 24, "pool_timeout": WAIT}
         engine = create_engine(
             self.url, isolation_level="AUTOCOMMIT", hide_parameters=True, connect_args=arguments, **options
         )
@@ -242,7 +242,7 @@ def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
 
 def _write_ahead(connection: Connection) -> None:
     """Switch a new file to write-ahead logging; SQLite itself doesn't wait for another process that does."""
-    deadline = time.monotonic() + _WAIT
+    deadline = time.monotonic() + WAIT
     while True:
         try:
             if connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one() == "wal":

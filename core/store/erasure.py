@@ -1,12 +1,13 @@
 """Forgetting a user."""
 
+import time
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import Connection, delete
 
 from ..errors import StoreUnavailable
-from .database import Database
+from .database import WAIT, Database
 from .entries import Entry
 from .tables import log, policy_versions, users
 from .transaction import Transaction
@@ -40,9 +41,17 @@ def tidy(database: Database, connection: Connection, user: str) -> None:
 
 
 def _empty_journal(database: Database, connection: Connection) -> None:
-    busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalars().one()
-    if busy:
-        raise StoreUnavailable(f"{database}: erased, but a reader holds on to the journal: erase again later")
+    """Move all of the journal into the file; SQLite itself waits for readers, but not for another checkpoint.
+
+    https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
+    """
+    deadline = time.monotonic() + WAIT
+    while connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalars().one():
+        if time.monotonic() > deadline:
+            raise StoreUnavailable(
+                f"{database}: erased, but a reader holds on to the journal: erase again later"
+            )
+        time.sleep(0.01)
 
 
 def _left_over(file: Path, name: bytes) -> bool:
