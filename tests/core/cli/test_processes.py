@@ -1,5 +1,6 @@
 """The program as a process: its start, its end, and what disturbs it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -147,4 +148,5 @@ def test_a_source_that_hangs_holds_up_neither_the_answer_nor_the_end(process, fo
     hang = "domains.books.sources.hang={use: slow.never, timeout_ms: 100}"
     ran = process("recommend", "books", "ann", "--set", "plugins=[./slow.py]", "--set", hang)
     assert ran.code == 0, ran.err
-    assert "degraded: sources.hang: gave no answer within 100 ms" in ran.out
+    # 100 ms, or what a slow start has left of the request's time.
+    assert re.search(r"degraded: sources\.hang: gave no answer within \d+ ms", ran.out), ran.out
