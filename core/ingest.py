@@ -1,6 +1,7 @@
 """Items from a collector into the store: typed, all or nothing, with every bad row reported."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from .collection import Fault
 from .components import Collector
 from .errors import ItemError
 from .items import ItemSchema, Value
-from .store import Store
+from .store import Receipt, Store
 
 _MOST_FAULTS = 1000
 
@@ -95,8 +96,18 @@ def ingest(
     report.written = len(collected)
     changes.extend(collected.items())
     if changes:
-        store.put_items(domain, changes).result()
+        _written(store.put_items(domain, changes))
     return report
+
+
+def _written(writing: Future[Receipt]) -> None:
+    """Wait for a write; where the wait is interrupted, the write is called off, or is too far to be."""
+    try:
+        writing.result()
+    except KeyboardInterrupt:
+        if writing.cancel():
+            raise
+        writing.result()
 
 
 def typed_items(

@@ -281,6 +281,8 @@ class Orchestrator:
     def _load(self) -> None:
         """Catalogues, agents and what was learned; runs in a thread."""
         plans = self.settings.domains
+        if any("tags" in plan.items.schema.fields.values() for plan in plans.values()):
+            import scipy.sparse  # noqa: F401  # or the first request would wait for it
         for plan in plans.values():
             self._ingest(plan)
         end = self.store.end()

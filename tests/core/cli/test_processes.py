@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import psutil
 import pytest
 import tastemaker.core
 from tastemaker.core.store import Store
@@ -73,18 +75,31 @@ def test_ctrl_c_during_an_import_leaves_nothing(start, folder):
     store = Store(f"sqlite:///{folder / 'taste.db'}")
     store.close()
     program = start("import", "books", "many.csv")
-    deadline = time.monotonic() + 60
-    while not (folder / "taste.db-wal").exists():  # the program has opened the store: it begins to read
-        assert time.monotonic() < deadline
-        assert program.poll() is None
-        time.sleep(0.01)
-    time.sleep(0.3)
+    _wait_for(program, lambda: "many.csv" in _open_files(program))
+    time.sleep(0.1)
     program.send_signal(signal.SIGINT)
     assert program.wait(60) == 130
     assert program.stderr is not None
     assert program.stderr.read() == "stopped: nothing was imported\n"
     store = Store(f"sqlite:///{folder / 'taste.db'}")
     assert store.count_items("books") == 0
+    store.close()
+
+
+def test_ctrl_c_that_comes_too_late_for_an_import_lets_it_finish(start, folder):
+    with (folder / "many.csv").open("w") as file:
+        file.write("isbn,title,rating\n")
+        file.writelines(f"m{number},Title {number},{number % 5}\n" for number in range(200_000))
+    store = Store(f"sqlite:///{folder / 'taste.db'}")
+    journal = folder / "taste.db-wal"
+    empty = journal.stat().st_size
+    program = start("import", "books", "many.csv")
+    _wait_for(program, lambda: journal.stat().st_size > empty + 100_000)  # it writes
+    program.send_signal(signal.SIGINT)
+    assert program.wait(60) == 0
+    assert program.stdout is not None
+    assert "200,000 items written" in program.stdout.read()
+    assert store.count_items("books") == 200_000
     store.close()
 
 
@@ -125,6 +140,21 @@ def test_ctrl_c_during_an_import_of_interactions_says_that_it_can_be_started_aga
     store.close()
     assert written <= logged <= written + 1_000  # the batch at hand may have been written, too
     assert logged % 1_000 == 0
+
+
+def _wait_for(program, condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        assert program.poll() is None
+        time.sleep(0.005)
+
+
+def _open_files(program):
+    try:
+        return {Path(file.path).name for file in psutil.Process(program.pid).open_files()}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def entries(store):
