@@ -10,7 +10,7 @@ handling, validation and trace around it. What a component may rely on, and what
 | Source | `propose` | skipped |
 | Filter | `keep` | drops all candidates |
 | Scorer | `score` | scores 0 |
-| Policy | any of `tune`, `rank`, `learn` | the composition's own order and knobs |
+| Policy | any of `tune`, `propose`, `rank`, `learn` | the composition's own order and knobs |
 | Reward | `reward` | the interaction is not learned from |
 
 Whatever failed is named in the slate's `degraded`.
@@ -193,7 +193,7 @@ class Scorer(Component):
 
 
 class Policy(Component):
-    """Learns. It may tune the composition's knobs, rank candidates, or both.
+    """Learns. It may tune the composition's knobs, propose candidates, rank them, or do all of it.
 
     Randomness comes from `context.rng` only. What `learn` does must not depend on how the log was cut into
     batches, nor on the wall clock: the state is a fold over the log. The core never runs two methods of one
@@ -204,16 +204,28 @@ class Policy(Component):
         """Knobs by path in the composition, such as `{"scorers.match.weight": 0.7}`."""
         return {}
 
+    def settings(self) -> Iterable[Mapping[str, Any]]:
+        """Knobs that `tune` may give, where that can be told beforehand: checked when the config is read."""
+        return ()
+
+    def propose(self, context: Context) -> Proposal | Awaitable[Proposal]:
+        """Ids, rows or items worth considering, best first: what it has learned makes it a source, too."""
+        return ()
+
     def rank(self, context: Context, candidates: Candidates) -> Scores | Awaitable[Scores]:
         """Scores of the shortlist, shape (n,).
 
         Where they are drawn at random: `context.draws` independent draws, shape (draws, n). The first decides, and
-        all of them tell how probable its choice was.
+        all of them tell how probable its choice was. A policy that writes into `candidates.memo` is asked once more
+        about items that came into the slate to be tried from beyond the shortlist; their scores count for nothing.
         """
         return np.zeros(len(candidates))
 
     def learn(self, outcomes: Outcomes) -> None:
         """Take outcomes in, in log order."""
+
+    def fit(self) -> None:
+        """Do what is too slow to be done while learning; called once, at the end of a training run."""
 
     def state(self) -> State:
         """All that was learned."""
@@ -222,8 +234,11 @@ class Policy(Component):
     def load(self, state: State) -> None:
         """Become what `state` gave. Raises ValueError where it doesn't fit; then nothing has changed."""
 
-    def explain(self, item: str) -> str:
-        """In a few words, what the policy knows of an item."""
+    def explain(self, item: str, memo: Mapping[str, Any]) -> str:
+        """In a few words, the policy's part in an item's place, or with an empty id in the slate as a whole.
+
+        memo: what it wrote when it decided, for the request and for this item; empty where it wrote nothing.
+        """
         return ""
 
 

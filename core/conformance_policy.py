@@ -45,12 +45,20 @@ def check_policy(checks: Checks, world: World, empty: World) -> None:
             f"after load(state()) of a policy that is {what}, it ranks otherwise: state() must hold all of it",
         )
     _refuses(checks, whole, state)
-    checks.that(
-        isinstance(whole.explain("item-1"), str), "explain() must give a text; empty where it has nothing"
-    )
-    checks.that(
-        isinstance(whole.explain("never seen"), str), "explain() of an item it never met must give a text"
-    )
+    context, candidates = world.context(), world.candidates(8)
+    whole.tune(context)
+    whole.rank(context, candidates)
+    noted = {**context.memo, **{key: column[0] for key, column in candidates.memo.items()}}
+    for what, item, memo in (
+        ("an item that it ranked", candidates.ids[0], noted),
+        ("an item without a memo", candidates.ids[0], {}),
+        ("an item it never met", "never seen", {}),
+        ("the slate as a whole", "", dict(context.memo)),
+    ):
+        said = whole.explain(item, memo)
+        checks.that(
+            isinstance(said, str), f"explain() of {what} must give a text; empty where it has nothing to say"
+        )
 
 
 def _decides(checks: Checks, world: World, empty: World) -> None:

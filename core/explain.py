@@ -1,7 +1,7 @@
 """Why a slate is what it is: what speaks for every item in it, and what kept another item out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,7 @@ class Explanation:
     replayed: what is not in the slate was worked out again, because no trace was logged with it.
     exact: whether the replay gave the same items in the same order; None where there was none.
     runners_up: the items that came nearest to the slate, best first. asked: the item that was asked about.
+    tuned: by policy, why it turned the knobs as it did, in words.
     """
 
     slate: Slate
@@ -85,6 +86,7 @@ class Explanation:
     exact: bool | None
     runners_up: Sequence[Fate]
     asked: Fate | None = None
+    tuned: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -99,6 +101,7 @@ class Explanation:
             "considered": slate.considered,
             "removed": dict(slate.removed),
             "knobs": dict(slate.knobs),
+            "tuned": dict(self.tuned),
             "items": [reasons.as_dict() for reasons in self.items],
             "runners_up": [fate.as_dict() for fate in self.runners_up],
             "item": None if self.asked is None else self.asked.as_dict(),
@@ -122,6 +125,8 @@ class Explanation:
             yield "Turned by policies: " + ", ".join(
                 f"{name} = {value}" for name, value in slate.knobs.items()
             )
+        for name, words in self.tuned.items():
+            yield f"      {name}: {words}"
         for entry in slate.degraded:
             yield f"Failed on the way: {entry.component}: {entry.reason}"
         if self.asked is not None:
@@ -159,8 +164,9 @@ async def explain(orchestrator: "Orchestrator", identity: str, item: str | None 
         exact = [pick.item for pick in replay.picks] == [pick.item for pick in slate.picks]
     titles = _Titles(agent)
     items = [
-        Reasons(pick, titles.of(pick.item), pick.parts, _learned(agent, pick.item)) for pick in slate.picks
+        Reasons(pick, titles.of(pick.item), pick.parts, _learned(agent, slate, pick)) for pick in slate.picks
     ]
+    tuned = _tuned(agent, slate)
     shown = {pick.item for pick in slate.picks}
     ranked = [
         (fate["rank"], other)
@@ -169,7 +175,7 @@ async def explain(orchestrator: "Orchestrator", identity: str, item: str | None 
     ]
     runners_up = [_fate(agent, slate, replay, other, titles) for _, other in sorted(ranked)[:_RUNNERS_UP]]
     asked = None if item is None else _fate(agent, slate, replay, item, titles)
-    return Explanation(slate, items, replayed, exact, runners_up, asked)
+    return Explanation(slate, items, replayed, exact, runners_up, asked, tuned)
 
 
 async def _replay(orchestrator: "Orchestrator", agent: Agent, slate: Slate) -> Slate:
@@ -229,15 +235,28 @@ def _fate(agent: Agent, slate: Slate, replay: Slate, item: str, titles: "_Titles
     return Fate(item, title, "ranked", why, rank=rank, score=score, parts=parts)
 
 
-def _learned(agent: Agent, item: str) -> dict[str, str]:
-    """What each policy knows of an item now, in words; policies that have nothing to say are left out."""
-    said = {name: _said(policy, item) for name, policy in agent.policies.items()}
+def _learned(agent: Agent, slate: Slate, pick: Pick) -> dict[str, str]:
+    """What each policy has to say of a pick, in words; policies that have nothing to say are left out."""
+    said = {
+        name: _said(policy, pick.item, slate.memo_of(name, pick.position))
+        for name, policy in agent.policies.items()
+    }
     return {name: words for name, words in said.items() if words}
 
 
-def _said(policy: LivePolicy, item: str) -> str:
+def _tuned(agent: Agent, slate: Slate) -> dict[str, str]:
+    """What the policies that turn knobs have to say of the slate as a whole."""
+    said = {
+        name: _said(policy, "", slate.memo_of(name))
+        for name, policy in agent.policies.items()
+        if policy.tunes
+    }
+    return {name: words for name, words in said.items() if words}
+
+
+def _said(policy: LivePolicy, item: str, memo: Mapping[str, Any]) -> str:
     try:
-        return str(policy.guarded(policy.component.explain)(item))
+        return str(policy.guarded(policy.component.explain)(item, memo))
     except Exception as error:  # a plugin's code may raise anything
         return f"can't say: {type(error).__name__}"
 

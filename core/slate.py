@@ -85,6 +85,16 @@ class Slate:
         fields["degraded"] = tuple(Degradation(**entry) for entry in fields["degraded"])
         return cls(id=id, domain=domain, user=user, **fields)
 
+    def memo_of(self, policy: str, place: int | None = None) -> Mapping[str, Any]:
+        """What a policy wrote for the request and, with a place in `picks`, for the item there; empty for nothing."""
+        memo = self.memo.get(policy)
+        if not memo:
+            return {}
+        request: Mapping[str, Any] = memo.get("context", {})
+        if place is None:
+            return request
+        return {**request, **{key: values[place] for key, values in memo.get("items", {}).items()}}
+
     def answer(self, item: Callable[[str], Any], *, parts: bool, trace: bool) -> dict[str, Any]:
         """The slate as it is given to who asked, for JSON.
 

@@ -19,8 +19,7 @@ The vector x of every candidate is logged with the slate, and is the one that is
 """
 
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from ..core import AnyField, Arms, Candidates, Context, FieldType, Outcomes, Policy, State, hookimpl
-from .features import Codes, Feature, Features
+from .features import Feature, Features
 from .ridge import Floats, Hybrid, Numbers, Ridges, array_of
 
 _MOST_COLUMNS = 512
@@ -37,8 +36,6 @@ _MOST_OWN_COLUMNS = 128
 _STEPS = 20
 """In how many steps evidence fades to a half."""
 _DAY = 86_400.0
-_REMEMBERED = 64
-"""Rankings that are kept to explain them."""
 _TIED = 9
 """Decimals in which scores must differ so as not to be tied."""
 
@@ -84,7 +81,6 @@ class _Linear(Policy):
     _count: float = PrivateAttr()
     _squares: float = PrivateAttr()
     _step: float = PrivateAttr()
-    _rankings: deque[tuple[Sequence[str], Codes, Numbers]] = PrivateAttr()
 
     @model_validator(mode="after")
     def _fits(self) -> "_Linear":
@@ -122,7 +118,6 @@ class _Linear(Policy):
         """Start with nothing learned."""
         self._features = Features(self.features)
         self._own = self._own_columns(self._features)
-        self._rankings = deque(maxlen=_REMEMBERED)
         self._reset()
 
     def _own_columns(self, features: Features) -> NDArray[np.intp]:
@@ -167,7 +162,6 @@ class _Linear(Policy):
             words = candidates.words(self.arms).words(codes)
             arms = self._arms.known(words.tolist())[places]
             candidates.memo["arm"] = words.astype(str)[places]
-        self._rankings.append((candidates.ids.tolist(), logged, arms))
         return features.vectors(logged), arms
 
     def _estimates(self, x: Floats, arms: Numbers) -> tuple[Floats, Floats]:
@@ -285,20 +279,19 @@ class _Linear(Policy):
         arms = "" if self.mode == "shared" else f" by {self.arms or 'item'}"
         return f"{self.mode}{arms}, {self._features.width} columns, {self._features.digest}"
 
-    def explain(self, item: str) -> str:
-        """What the model makes of an item that it ranked lately, with the features that it had then."""
-        for ids, logged, arms in reversed(self._rankings):
-            if item in ids:
-                place = ids.index(item)
-                x = self._features.vectors(logged[place : place + 1])
-                arm = arms[place : place + 1]
-                if self.mode != "shared" and self.arms is None:
-                    arm = self._arms.known([item])
-                means, widths = self._estimates(x, arm)
-                shared = x if self.mode != "disjoint" else x[:, :0]
-                length = math.sqrt(float(np.sum(shared**2) + np.sum(x[:, self._own] ** 2)) / self.prior)
-                return self._said(float(means[0]), float(widths[0]), float(widths[0]) / length)
-        return ""
+    def explain(self, item: str, memo: Mapping[str, Any]) -> str:
+        """What the model makes of an item now, with the features that were logged when it was ranked."""
+        if not item or memo.get("features") != self._features.digest or memo.get("x") is None:
+            return ""
+        x = self._features.vectors(np.array([memo["x"]], dtype=np.int16))
+        if self.mode == "shared":
+            arm = np.ones(1, dtype=np.intp)
+        else:
+            arm = self._arms.known([item if self.arms is None else str(memo.get("arm"))])
+        means, widths = self._estimates(x, arm)
+        shared = x if self.mode != "disjoint" else x[:, :0]
+        length = math.sqrt(float(np.sum(shared**2) + np.sum(x[:, self._own] ** 2)) / self.prior)
+        return self._said(float(means[0]), float(widths[0]), float(widths[0]) / length)
 
     def _said(self, mean: float, width: float, unknown: float) -> str:
         """A mean and a width in words; unknown: the width as a share of what it was before anything was learned."""

@@ -120,7 +120,7 @@ class Ranker(Policy):
         users.load("user", state)
         self._items, self._users = items, users
 
-    def explain(self, item: str) -> str:
+    def explain(self, item: str, memo: Mapping[str, Any]) -> str:
         """What everybody's feedback says of an item."""
         won, lost = self._items.of_id(item)
         if won + lost == 0:

@@ -61,15 +61,19 @@ def picks(
 def memos_of_picks(
     memos: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, Mapping[str, NDArray[Any]]],
-    order: NDArray[np.intp],
+    listed: NDArray[np.intp],
     selection: Selection,
 ) -> dict[str, dict[str, Any]]:
-    """What policies want back: their own memo, and their arrays cut to the picks (zero for unranked picks)."""
+    """What policies want back: their own memo, and their arrays cut to the picks.
+
+    listed: the positions of the candidates that the arrays tell of, in order; where one is shorter, of the first.
+    A pick that isn't among them has None.
+    """
     kept = {name.removeprefix("policies."): {"context": dict(memo)} for name, memo in memos.items() if memo}
     for name, columns in arrays.items():
         items = {}
         for key, column in columns.items():
-            place = {candidate: row for row, candidate in enumerate(order[: len(column)].tolist())}
+            place = {candidate: row for row, candidate in enumerate(listed[: len(column)].tolist())}
             rows = [place.get(candidate, -1) for candidate in selection.chosen.tolist()]
             items[key] = [column[row].tolist() if row >= 0 else None for row in rows]
         kept.setdefault(name, {})["items"] = items

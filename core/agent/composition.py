@@ -24,13 +24,17 @@ class Composition:
     ) -> None:
         self.plan = plan
         self._conduct = defaultdict(Conduct) if conduct is None else conduct
-        self.sources = [self._guard("sources", step, "propose") for step in plan.sources]
+        learners = [(step, policies[step.name]) for step in plan.policies]
+        proposers = [(step, live) for step, live in learners if live.proposes]
+        self.sources = [
+            *(self._guard("sources", step, "propose") for step in plan.sources),
+            *(self._guard("policies", step, "propose", live) for step, live in proposers),
+        ]
         self.filters = [self._guard("filters", step, "keep") for step in plan.filters]
         self.scorers = [self._guard("scorers", step, "score") for step in plan.scorers]
-        learners = [(step, policies[step.name]) for step in plan.policies]
         self.tuners = [self._guard("policies", step, "tune", live) for step, live in learners if live.tunes]
         self.rankers = [self._guard("policies", step, "rank", live) for step, live in learners if live.ranks]
-        self.source_names = [step.name for step in plan.sources]
+        self.source_names = [guard.label for guard in self.sources]
         self.waits = any(not guard.in_place for guard in self.sources)
         self._policies = policies
         self._rules: dict[int, Rules] = {}

@@ -77,9 +77,14 @@ class Decision:
         order = shortlist(candidates.score, max(rules.explore_pool, length))
         head = candidates.take(order[:length])
         ranked, arrays, parts = await self._rank(head)
+        listed = order[: len(head)]
         order, selection = self._select(candidates, order, ranked, rules)
         self.picks = picks(candidates, order, selection, parts, [*composition.source_names, FROM_CATALOG])
-        self.memo = memos_of_picks(context.memos, arrays, order, selection)
+        if arrays:
+            beyond = np.setdiff1d(selection.chosen, listed)
+            await self._remember(candidates.take(beyond), arrays)
+            listed = np.concatenate((listed, beyond))
+        self.memo = memos_of_picks(context.memos, arrays, listed, selection)
         if self._request.trace:
             self.fates.update(fates_of_others(candidates, order, selection))
 
@@ -250,6 +255,21 @@ class Decision:
                     memos[guard.label] = self._memo_arrays(guard, head)
                 total = total + score
         return total, memos, parts
+
+    async def _remember(self, beyond: Candidates, memos: dict[str, dict[str, NDArray[Any]]]) -> None:
+        """Complete the memos by what policies note of items that were chosen from beyond the shortlist."""
+        if len(beyond) == 0:
+            return
+        for guard in self._composition.rankers:
+            if guard.label not in memos:
+                continue
+            beyond.memo = {}
+            if await self._scores(guard, beyond, draws=True) is None:
+                continue
+            arrays = self._memo_arrays(guard, beyond)
+            for key, array in memos[guard.label].items():
+                if key in arrays and arrays[key].shape[1:] == array.shape[1:]:
+                    memos[guard.label][key] = np.concatenate((array, arrays[key]))
 
     def _memo_arrays(self, guard: Guard, head: Candidates) -> dict[str, NDArray[Any]]:
         """What a policy wrote into the memo of the candidates, without what isn't an array of that length."""

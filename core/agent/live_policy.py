@@ -41,6 +41,7 @@ class LivePolicy:
         self.position = 0
         self.broken = ""
         self.tunes = type(self.component).tune is not Policy.tune
+        self.proposes = type(self.component).propose is not Policy.propose
         self.ranks = type(self.component).rank is not Policy.rank
         self._lock = threading.Lock()
         self._untaught = self.state()

@@ -2,8 +2,8 @@
 
 import re
 
-from ..components import Component, Embedder, Reward
-from ..errors import did_you_mean
+from ..components import Component, Embedder, Policy, Reward
+from ..errors import ComponentError, did_you_mean
 from ..items import FIELD_TYPES, FieldType, ItemSchema
 from ..plugin_import import PluginProblem
 from ..registry import SECTIONS, Registry
@@ -123,7 +123,7 @@ class Composer:
             or learning is None
         ):
             return None
-        return DomainPlan(
+        plan = DomainPlan(
             name=name,
             title=title,
             description=description,
@@ -137,6 +137,23 @@ class Composer:
             learning=learning,
             digest=digest(items, steps, reward, slate, learning),
         )
+        self._check_knobs(plan, node)
+        return plan if len(self._problems) == before else None
+
+    def _check_knobs(self, plan: DomainPlan, node: MapNode) -> None:
+        """Whether the knobs that policies may turn are there, and can have the values."""
+        entries = self.mapping(node, "policies")
+        for step in plan.policies:
+            assert isinstance(step.component, Policy)
+            said: set[str] = set()
+            for knobs in step.component.settings():
+                for path, value in knobs.items():
+                    try:
+                        plan.with_knobs({path: value})
+                    except ComponentError as error:
+                        if str(error) not in said and entries is not None:
+                            said.add(str(error))
+                            self._problems.add("E12", f"{step.name!r}: {error}", entries.at(step.name))
 
     def _options(self, model: type[M], node: MapNode, title: str) -> M | None:
         return validated(model, node, self._problems, title=title)

@@ -139,16 +139,9 @@ def as_outcomes(rows: Sequence[_Row], policy: str | None = None) -> Outcomes:
         position=np.array([row.place for row in rows], dtype=np.int32),
         time=np.array([row.time for row in rows], dtype=np.float64),
         situations=[_NOTHING if slate is None else slate.situation for slate in slates],
-        memos=[_NOTHING] * len(rows) if policy is None else [_memo(row, policy) for row in rows],
+        memos=[_NOTHING if policy is None else _memo(row, policy) for row in rows],
     )
 
 
 def _memo(row: _Row, policy: str) -> Mapping[str, Any]:
-    """A policy's memo of one slate entry: what it wrote for the request, and for this item."""
-    if row.slate is None:
-        return _NOTHING
-    memo = row.slate.memo.get(policy)
-    if not memo:
-        return _NOTHING
-    items = {key: values[row.place] for key, values in memo.get("items", _NOTHING).items()}
-    return {**memo.get("context", _NOTHING), **items}
+    return _NOTHING if row.slate is None else row.slate.memo_of(policy, row.place)

@@ -449,18 +449,18 @@ class TestStates:
 
     def test_it_says_in_words_what_it_knows(self) -> None:
         policy = Ranker(mode="hybrid", features=[*ITEM_FEATURES, *USER_FEATURES])
-        assert policy.explain("i0") == ""
-        ranked(policy, catalog_of(12))
-        assert policy.explain("i0").endswith(": little is known of this kind")
-        memos = ranked(policy, catalog_of(12))[1]
-        policy.learn(outcomes_of([0] * 200, [memos[0]] * 200, [0.5] * 200))
-        said = policy.explain("i0")
+        assert policy.explain("i0", {}) == ""
+        memo = ranked(policy, catalog_of(12))[1][0]
+        assert policy.explain("i0", memo).endswith(": little is known of this kind")
+        policy.learn(outcomes_of([0] * 200, [memo] * 200, [0.5] * 200))
+        said = policy.explain("i0", memo)
         assert said.startswith("θ·x = 0.50, bonus 0.0")
         assert said.endswith(": much is known of this kind")
-        assert policy.explain("never seen") == ""
+        assert policy.explain("i0", {**memo, "x": None}) == ""
+        assert policy.explain("", memo) == ""
         thompson = Thompson(features=ITEM_FEATURES)
-        ranked(thompson, catalog_of(12))
-        assert thompson.explain("i0").startswith("θ·x = 0.00 ± 0.")
+        memo = ranked(thompson, catalog_of(12))[1][0]
+        assert thompson.explain("i0", memo).startswith("θ·x = 0.00 ± 0.")
 
 
 class TestOptions:
@@ -633,7 +633,9 @@ def test_a_real_shop_learns_and_a_replay_of_its_log_comes_to_the_same(
                 await turn(orchestrator, number)
             policy, fold = orchestrator.agent("shop").policies["linear"], orchestrator.folds["shop"]
             slate = await orchestrator.recommend("shop", Request("ann"))
-            assert policy.component.explain(slate.picks[0].item).startswith("θ·x = ")
+            assert policy.component.explain(slate.picks[0].item, slate.memo_of("linear", 0)).startswith(
+                "θ·x = "
+            )
             orchestrator.learn()
             digest = state_digest(policy.state())
             entries = orchestrator.store.read(0, limit=10_000)

@@ -310,9 +310,9 @@ class TestStates:
 
     def test_it_says_in_words_what_it_knows(self) -> None:
         ranker = Ranker()
-        assert "prior" in ranker.explain("i0")
+        assert "prior" in ranker.explain("i0", {})
         ranker.learn(outcomes_of([0] * 4, [1.0, 1.0, 1.0, 0.0]))
-        assert ranker.explain("i0") == "3.0 successes and 1.0 failures so far: worth about 0.67"
+        assert ranker.explain("i0", {}) == "3.0 successes and 1.0 failures so far: worth about 0.67"
 
 
 class TestOptions:

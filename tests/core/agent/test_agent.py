@@ -664,6 +664,45 @@ class TestPolicies:
         assert slate.memo["careful"]["items"]["number"] == [10 * row for row in rows]
         assert slate.memo["careful"]["items"]["pair"] == [[row, row + 1] for row in rows]
 
+    def test_a_pick_from_beyond_the_shortlist_is_remembered_too(self, build: Build) -> None:
+        asked: list[int] = []
+
+        class Careful(InPlace, Policy):
+            def rank(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                asked.append(len(candidates))
+                candidates.memo["number"] = candidates.rows * 10
+                return np.full(len(candidates), 5.0)
+
+        class Silent(InPlace, Policy):
+            def rank(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                assert len(candidates) == 4
+                return np.zeros(len(candidates))
+
+        options = {"explore": 0.5, "explore_pool": 40, "shortlist": 1.0}
+        policies = {"careful": Careful(), "silent": Silent()}
+        slate = decided(
+            build(sources={"all": All()}, scorers={"rating": Rating()}, policies=policies, slate=options)
+        )
+        rows = [int(item[1:]) for item in items_of(slate)]
+        assert asked == [4, 2]
+        assert [pick.explored for pick in slate.picks].count(True) == 2
+        assert slate.memo["careful"]["items"]["number"] == [10 * row for row in rows]
+        assert [pick.parts["careful"] for pick in slate.picks] == [
+            0.0 if pick.explored else 5.0 for pick in slate.picks
+        ]
+
+    def test_it_can_propose_as_well(self, build: Build) -> None:
+        class Knows(InPlace, Policy):
+            def propose(self, context: Context) -> list[str]:
+                return ["i2", "i0"]
+
+        slate = decided(build(sources={"first": First(count=1)}, policies={"knows": Knows()}))
+        assert {pick.item: set(pick.sources) for pick in slate.picks[:2]} == {
+            "i0": {"first", "knows"},
+            "i2": {"knows"},
+        }
+        assert slate.considered == 2
+
     def test_knobs_turn_the_composition_for_one_request(self, build: Build) -> None:
         class Tuner(InPlace, Policy):
             def tune(self, context: Context) -> Mapping[str, Any]:

@@ -73,7 +73,7 @@ class BadPolicy(Policy):
     def learn(self, outcomes):
         raise ValueError("can't learn")
 
-    def explain(self, item):
+    def explain(self, item, memo):
         raise ValueError("can't explain")
 
 

@@ -79,7 +79,9 @@ def test_the_preset_works_on_its_sample_and_learns(tmp_path: Path) -> None:
                 [Interaction("1", "projects", "ann", slate.picks[0].item, "bookmark", NOW, slate=slate.id)]
             )
             await orchestrator.learner.reached(orchestrator.store.end(), 20)
-            words = orchestrator.agent("projects").policies["taste"].component.explain(slate.picks[0].item)
+            words = (
+                orchestrator.agent("projects").policies["taste"].component.explain(slate.picks[0].item, {})
+            )
             assert words.startswith("1.0 successes and 0.0 failures")
 
     asyncio.run(life())
