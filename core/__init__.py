@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Filter,
         FlagField,
         NumberField,
+        Occasion,
         Policy,
         Proposal,
         Reward,
@@ -86,6 +87,7 @@ __all__ = [
     "ItemSchema",
     "NotFound",
     "NumberField",
+    "Occasion",
     "Outcomes",
     "Pick",
     "PluginError",
@@ -120,7 +122,7 @@ _HOMES = {
     "catalog": "Catalog CatalogSnapshot",
     "collection": "Fault Record",
     "columns": "Tags Vocabulary",
-    "components": "AnyField Collector Component ConfigPath Connector Embedder Filter FlagField NumberField "
+    "components": "AnyField Collector Component ConfigPath Connector Embedder Filter FlagField NumberField Occasion "
     "Policy Proposal Reward Scorer Scores Source State TimeField WordField",
     "context": "Context Request",
     "errors": "CollectorError ComponentError ConfigError ConnectorError ItemError NotFound PluginError "

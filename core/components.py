@@ -18,6 +18,8 @@ Whatever failed is named in the slate's `degraded`.
 
 import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -242,6 +244,19 @@ class Policy(Component):
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What surrounds an interaction with an item of a slate.
+
+    kinds: what the same user did with it before, on this slate. seconds: since the slate was shown.
+    situation: of the request.
+    """
+
+    kinds: AbstractSet[str]
+    seconds: float
+    situation: Mapping[str, Any]
+
+
 class Reward(Component):
     """Says what an interaction is worth, where the domain's `rewards` map is not enough.
 
@@ -254,6 +269,14 @@ class Reward(Component):
     def reward(self, interaction: Interaction) -> float | None:
         """The reward, or None where the interaction says nothing."""
         return None
+
+    def earned(self, interaction: Interaction, occasion: Occasion) -> Mapping[str, float]:
+        """What comes on top, by name; each name counts once for an item of a slate."""
+        return {}
+
+    def bounded(self, worth: float) -> float:
+        """What all that was done with an item of a slate is worth, given the sum of rewards and bonuses."""
+        return worth
 
 
 KINDS: dict[str, type[Component]] = {

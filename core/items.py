@@ -176,10 +176,14 @@ def _time(value: Any, _: str) -> float:
         if not -1e11 < seconds < 1e11:
             raise _Misfit("out of range")
         return seconds
-    moment = datetime.fromisoformat(value.strip())
+    text = value.strip()
+    if _PERIOD.match(text):  # a year or a month, as release dates often are: its first moment
+        text += "-01" if len(text) > 4 else "-01-01"
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+_PERIOD = re.compile(r"^\d{4}(-\d{2})?$")
 _EPOCH = re.compile(r"^\s*-?\d{9,13}(\.\d+)?\s*$")
 
 _PARSERS: dict[FieldType, Any] = {

@@ -16,6 +16,7 @@ DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 WISHES = {
     "github-projects": ("projects", {"interests": ["self-hosted photo gallery"]}, "photo", 4_911),
     "online-retail": ("products", {"interests": ["christmas decorations"]}, "christmas", 3_659),
+    "spotify-songs": ("songs", {"genres": ["rock"]}, "rock", 28_352),
     "youtube": ("videos", {"interests": ["football highlights"]}, "football", 1_672),
 }
 

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from . import configuration, domains, explaining, importing, new, plugins, recommending, serving, simulating
+from . import (
+    configuration,
+    domains,
+    explaining,
+    importing,
+    new,
+    plugins,
+    recommending,
+    rewards,
+    serving,
+    simulating,
+)
 
 app = typer.Typer(
     name="tastemaker",
@@ -43,6 +54,7 @@ app.command("validate")(configuration.validate)
 app.command("recommend")(recommending.recommend)
 app.command("import")(importing.import_file)
 app.command("explain")(explaining.explain)
+app.command("rewards")(rewards.rewards)
 app.command("simulate")(simulating.simulate)
 app.command("domains")(domains.domains)
 app.command("plugins")(plugins.plugins)

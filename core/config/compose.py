@@ -7,7 +7,7 @@ from ..errors import ComponentError, did_you_mean
 from ..items import FIELD_TYPES, FieldType, ItemSchema
 from ..plugin_import import PluginProblem
 from ..registry import SECTIONS, Registry
-from ..rewards import RewardTable
+from ..rewards import NOT_KINDS, RewardTable
 from .digest import digest
 from .document import MapNode, Node, ScalarNode
 from .layers import STEP_SECTIONS
@@ -304,11 +304,10 @@ class Composer:
         if "use" in rewards.entries:
             found = self._component(rewards, "reward", rewards.mark, ("use",), "rewards")
             return found if isinstance(found, Reward) else None
-        kinds = {key: child for key, child in rewards.entries.items() if key != "seen"}
+        kinds = {key: child for key, child in rewards.entries.items() if key not in NOT_KINDS}
         entries: dict[str, Node] = {"kinds": MapNode(rewards.mark, kinds, rewards.keys)}
-        if "seen" in rewards.entries:
-            entries["seen"] = rewards.entries["seen"]
-        keys = {"kinds": rewards.mark, "seen": rewards.at("seen")}
+        entries |= {key: child for key, child in rewards.entries.items() if key in NOT_KINDS}
+        keys = {"kinds": rewards.mark, **{key: rewards.at(key) for key in NOT_KINDS}}
         table = MapNode(rewards.mark, entries, keys)
         return validated(RewardTable, table, self._problems, title="'rewards'", hint=_REWARD_HINT)
 

@@ -10,7 +10,7 @@ from ..components import KINDS, Component, Embedder, kind_of
 from ..items import FIELD_TYPES
 from ..plugin_import import PluginProblem
 from ..registry import Registry, summary
-from ..rewards import RewardTable
+from ..rewards import NOT_KINDS, RewardTable
 from .compose import ENTRY_NAME, KIND_OF_SECTION
 from .layers import STEP_SECTIONS
 from .loading import DOMAIN_NAME, RESERVED
@@ -203,12 +203,14 @@ class _Writer:
         inner = next(
             option["additionalProperties"] for option in rule["anyOf"] if "additionalProperties" in option
         )
+        reserved = {key: (table or {})[key] for key in NOT_KINDS if key in (table or {})}
         return {
             "description": "What each kind of interaction is worth; `seen` is for items that drew none.",
             "if": {"required": ["use"]},
             "then": {"$ref": "#/$defs/reward-entry"},
             "else": {
                 "type": ["object", "null"],
+                "properties": reserved,
                 "additionalProperties": {"anyOf": [inner, _NULL, _ref_variable()]},
             },
         }

@@ -2,8 +2,9 @@
 
 An outcome is due when the first interaction that is worth something comes, or when the attribution window closes
 without one: then it is the reward of "seen" (where the domain has one). Later interactions on the same entry
-within its window give their own reward as a difference. Interactions without a slate, after the window, or on an
-item that the slate didn't show give an outcome of their own, without a propensity. All times are the log's.
+within its window give as a difference what they and the bonuses that they earn add to it. Interactions without a
+slate, after the window, or on an item that the slate didn't show give an outcome of their own, without a
+propensity. All times are the log's.
 """
 
 import logging
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..components import Reward
+from ..components import Occasion, Reward
 from ..interaction import Interaction
 from ..outcomes import Outcomes
 from ..slate import Slate
@@ -33,7 +34,17 @@ class _Open:
     time: float
     slate: Slate | None = None
     places: dict[str, int] = field(default_factory=dict)
-    totals: dict[int, float] = field(default_factory=dict)
+    deeds: dict[int, "_Deeds"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Deeds:
+    """What was done with one item of a slate: the kinds, the bonuses that were earned, the sum, what it is worth."""
+
+    kinds: set[str] = field(default_factory=set)
+    bonuses: set[str] = field(default_factory=set)
+    sum: float = 0.0
+    worth: float = 0.0
 
 
 @dataclass(slots=True)
@@ -90,12 +101,32 @@ class Attribution:
             slate = self._parsed(interaction.slate or "", found)
             place = found.places.get(interaction.item)
             if place is not None:
-                first = place not in found.totals
-                total = found.totals[place] = found.totals.get(place, 0.0) + reward
-                self._due.append(_Row(found.user, interaction.item, slate, place, reward, total, first, time))
+                first = place not in found.deeds
+                deeds = found.deeds.setdefault(place, _Deeds())
+                before = deeds.worth
+                seconds = max(min(interaction.time, time) - found.time, 0.0)
+                self._add(deeds, reward, interaction, Occasion(deeds.kinds, seconds, slate.situation))
+                gained = deeds.worth - before
+                self._due.append(
+                    _Row(found.user, interaction.item, slate, place, gained, deeds.worth, first, time)
+                )
                 return reward
-        self._due.append(_Row(interaction.user, interaction.item, None, -1, reward, reward, True, time))
+        alone = _Deeds()
+        self._add(alone, reward, interaction, Occasion(alone.kinds, np.inf, _NOTHING))
+        self._due.append(
+            _Row(interaction.user, interaction.item, None, -1, alone.worth, alone.worth, True, time)
+        )
         return reward
+
+    def _add(self, deeds: _Deeds, reward: float, interaction: Interaction, occasion: Occasion) -> None:
+        """Add an interaction, and the bonuses that it earns, to what was done before."""
+        deeds.sum += reward
+        for name, bonus in self._reward.earned(interaction, occasion).items():
+            if name not in deeds.bonuses:
+                deeds.bonuses.add(name)
+                deeds.sum += bonus
+        deeds.kinds.add(interaction.kind)
+        deeds.worth = self._reward.bounded(deeds.sum)
 
     def due(self) -> list[_Row]:
         """The outcomes that became due since the last call, in log order."""
@@ -105,7 +136,7 @@ class Attribution:
     def _close(self, identity: str, found: _Open, seen: float, time: float) -> None:
         slate = self._parsed(identity, found)
         for place, pick in enumerate(slate.picks):
-            if place not in found.totals:
+            if place not in found.deeds:
                 self._due.append(_Row(found.user, pick.item, slate, place, seen, seen, True, time))
 
     def _parsed(self, identity: str, found: _Open) -> Slate:

@@ -3,12 +3,12 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from ..agent import Agent, Event, LivePolicy
-from ..components import Reward, State
+from ..components import Occasion, Reward, State
 from ..errors import ComponentError
 from ..interaction import Interaction
 from ..outcomes import Outcomes
@@ -190,6 +190,22 @@ class _Forgiving(Reward):
         except Exception:
             _log.exception("the reward of a %r failed: it is not learned from", interaction.kind)
             return None
+
+    def earned(self, interaction: Interaction, occasion: Occasion) -> Mapping[str, float]:
+        try:
+            earned = self.inner.earned(interaction, occasion)
+            return {str(name): float(bonus) for name, bonus in earned.items() if math.isfinite(bonus)}
+        except Exception:
+            _log.exception("the bonuses of a %r failed: it earns none", interaction.kind)
+            return {}
+
+    def bounded(self, worth: float) -> float:
+        try:
+            bounded = float(self.inner.bounded(worth))
+        except Exception:
+            _log.exception("bounding a reward failed: it stays as it is")
+            return worth
+        return bounded if math.isfinite(bounded) else worth
 
 
 def _forgiving(reward: Reward) -> Reward:

@@ -41,6 +41,8 @@ WHEN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
         ("time", "2026-11-20 09:30", WHEN.timestamp()),
         ("time", "2026-11-20T11:30:00+02:00", WHEN.timestamp()),
         ("time", "2026-11-20", WHEN.replace(hour=0, minute=0).timestamp()),
+        ("time", "2026-11", WHEN.replace(day=1, hour=0, minute=0).timestamp()),
+        ("time", "2026", WHEN.replace(month=1, day=1, hour=0, minute=0).timestamp()),
         ("time", WHEN, WHEN.timestamp()),
         ("time", WHEN.replace(tzinfo=None), WHEN.timestamp()),
         ("time", WHEN.timestamp(), WHEN.timestamp()),

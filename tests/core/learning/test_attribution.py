@@ -243,3 +243,80 @@ def test_every_shown_item_has_one_first_outcome_and_its_last_total_is_the_sum(
     for places in entries.values():
         assert outcomes.first[places].tolist() == [True] + [False] * (len(places) - 1)
         assert outcomes.total[places].tolist() == np.cumsum(outcomes.reward[places]).tolist()
+
+
+BONUSES = {
+    "again": {"add": 0.4, "repeat": True, "kinds": ["play"]},
+    "quick": {"add": 0.2, "within_seconds": 30, "kinds": ["like"]},
+    "lifted": {"add": 0.3, "change": {"mood": {"from": "calm", "to": "happy"}}},
+}
+
+
+class TestBonuses:
+    def rewarded(self, table: RewardTable, *deeds: tuple[float, Interaction]) -> Outcomes:
+        attribution = Attribution("books", table, WINDOW)
+        show(attribution, "s1", ["emma", "dune"], 0.0)
+        for time, deed in deeds:
+            tell(attribution, deed, time)
+        return due(attribution)
+
+    def test_each_counts_once_for_an_item(self) -> None:
+        table = RewardTable(kinds={"like": 1.0, "play": 0.5}, bonuses=BONUSES)
+        plays = [(float(time), did("emma", "play")) for time in (1, 2, 3)]
+        found = self.rewarded(table, *plays, (4.0, did("dune", "play")), (5.0, did("emma", "like")))
+        assert found.reward.tolist() == pytest.approx([0.5, 0.9, 0.5, 0.5, 1.2])
+        assert found.total.tolist() == pytest.approx([0.5, 1.4, 1.9, 0.5, 3.1])
+        assert found.first.tolist() == [True, False, False, True, False]
+
+    def test_haste_is_told_by_the_clock_of_who_acts_where_the_log_hears_of_it_later(self) -> None:
+        table = RewardTable(kinds={"like": 1.0, "play": 0.5}, bonuses=BONUSES)
+        late = Interaction("any", "books", "ann", "emma", "like", 20.0, slate="s1")
+        assert self.rewarded(table, (90.0, late)).reward.tolist() == pytest.approx([1.2])
+        ahead = Interaction("any", "books", "ann", "emma", "like", 1e12, slate="s1")
+        assert self.rewarded(table, (90.0, ahead)).reward.tolist() == [1.0]
+
+    def test_a_like_a_whole_watch_and_a_better_mood_are_worth_2_3(self) -> None:
+        table = RewardTable(
+            kinds={"like": 1.0, "completion": {"per_unit": 0.5, "whole": 0.5}},
+            bonuses={"lifted": {"add": 0.3, "change": {"mood": {"from": "calm", "to": "peaceful"}}}},
+        )
+        mood = {"mood": "peaceful"}
+        like = Interaction("1", "books", "ann", "emma", "like", 5.0, slate="s1")
+        watched = Interaction("2", "books", "ann", "emma", "completion", 60.0, 1.0, "s1", 0, mood)
+        found = self.rewarded(table, (5.0, like), (60.0, watched))
+        assert found.total.tolist() == pytest.approx([1.0, 2.3])
+
+    def test_without_a_slate_only_the_situation_can_earn_one(self) -> None:
+        table = RewardTable(
+            kinds={"like": 1.0, "play": 0.5},
+            bonuses={**BONUSES, "night": {"add": 0.1, "situation": {"time_of_day": "night"}}},
+        )
+        alone = Interaction("1", "books", "ann", "emma", "like", 0.0, situation={"time_of_day": "night"})
+        found = self.rewarded(table, (1.0, alone))
+        assert (found.total.tolist(), found.slates) == ([1.1], [""])
+
+    def test_the_bounds_hold_the_total_and_differences_follow(self) -> None:
+        table = RewardTable(kinds={"like": 1.0, "play": 0.5, "skip": -9.0}, at_least=-2, at_most=1.2)
+        deeds = ("like", "play", "play", "skip", "like")
+        found = self.rewarded(table, *((float(n), did("emma", kind)) for n, kind in enumerate(deeds, 1)))
+        assert found.total.tolist() == pytest.approx([1.0, 1.2, 1.2, -2.0, -2.0])
+        assert found.reward.tolist() == pytest.approx([1.0, 0.2, 0.0, -3.2, 0.0])
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["like", "play", "skip"]), st.sampled_from(["calm", "happy"])),
+            max_size=12,
+        )
+    )
+    def test_differences_add_up_to_the_total(self, deeds: list[tuple[str, str]]) -> None:
+        table = RewardTable(
+            kinds={"like": 1.0, "play": 0.5, "skip": -2.0}, bonuses=BONUSES, at_least=-3, at_most=2
+        )
+        done = [
+            (float(n), Interaction("1", "books", "ann", "emma", kind, 0.0, None, "s1", 0, {"mood": mood}))
+            for n, (kind, mood) in enumerate(deeds, 1)
+        ]
+        found = self.rewarded(table, *done)
+        assert len(found) == len(deeds)
+        assert np.cumsum(found.reward) == pytest.approx(found.total)
+        assert ((found.total >= -3) & (found.total <= 2)).all()
