@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
 from tastemaker.core import Candidates, Catalog, CatalogSnapshot, Context, Feedback, ItemSchema, Outcomes
+from tastemaker.core.conformance import check_component
 from tastemaker.core.learning.packing import pack, unpack
-from tastemaker.policies.thompson import Ranker
+from tastemaker.policies.thompson import Ranker, _Belief
 
 DAY = 86_400.0
 NOW = 1_700_000_000.0
@@ -264,6 +265,112 @@ class TestScopes:
         ranker.learn(outcomes_of([0], [1.0], users=["a\nb"]))
         assert len(ranker.state()["user_ids"]) == 1
         assert_beta(draws_of(ranker, catalog_of(1), 5000, user="a")[:, 0], 1, 1)
+
+
+def gaussian_reference(
+    share: NDArray[np.float64], kappa: float, mean: float, variance: float
+) -> tuple[float, float, float, float]:
+    """Weight, mean, shape and rate after the outcomes one after the other (Murphy 2007, equations 85 to 89)."""
+    m, k, a, b = mean, kappa, kappa / 2, kappa * variance / 2
+    for x in share:
+        b += k * (x - m) ** 2 / (2 * (k + 1))
+        m = (k * m + x) / (k + 1)
+        k += 1
+        a += 0.5
+    return k, m, a, b
+
+
+class TestGaussian:
+    def test_the_draws_are_those_of_the_normal_inverse_gamma(self) -> None:
+        rng = np.random.default_rng(3)
+        rewards = rng.normal(4.0, 2.0, 30)
+        ranker = Ranker(rewards="gaussian", low=-5, high=10, successes=1, failures=3)
+        ranker.learn(outcomes_of([0] * 30, rewards.tolist()))
+        drawn = draws_of(ranker, catalog_of(2), 20_000)
+        k, m, a, b = gaussian_reference((rewards + 5) / 15, 4.0, 0.25, 0.25 * 0.75)
+        law = stats.t(2 * a, loc=m, scale=np.sqrt(b / (a * k)))
+        assert stats.kstest(drawn[:, 0], law.cdf).pvalue > 1e-4
+        untried = stats.t(4.0, loc=0.25, scale=np.sqrt(0.25 * 0.75 / 4))
+        assert stats.kstest(drawn[:, 1], untried.cdf).pvalue > 1e-4
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(st.floats(-50, 50), min_size=1, max_size=20),
+        st.floats(0.1, 20),
+        st.floats(0.1, 20),
+    )
+    def test_its_sums_give_what_one_by_one_gives(
+        self, rewards: list[float], successes: float, failures: float
+    ) -> None:
+        ranker = Ranker(rewards="gaussian", low=-10, high=10, successes=successes, failures=failures)
+        ranker.learn(outcomes_of([0] * len(rewards), rewards))
+        sums = np.array([ranker.state()[f"item_{name}"][1] for name in ("won", "lost", "squares")])
+        found = _Belief(successes, failures).given(sums)
+        kappa, mean = successes + failures, successes / (successes + failures)
+        expected = gaussian_reference((np.array(rewards) + 10) / 20, kappa, mean, mean * (1 - mean))
+        assert [float(each) for each in found] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+    def test_rewards_beyond_the_range_count_in_full(self) -> None:
+        ranker, catalog = Ranker(rewards="gaussian"), catalog_of(2)
+        ranker.learn(outcomes_of([0, 1] * 20, [3.0, 1.0] * 20))
+        mean = ranker.means(Candidates(catalog, np.arange(2)), NOW)
+        assert mean == pytest.approx([(1 + 60) / 22, 21 / 22])
+        assert (draws_of(ranker, catalog, 500)[:, 0] > 1.5).all()
+
+    def test_one_who_differs_is_believed_by_and_by(self) -> None:
+        ranker, catalog = Ranker(rewards="gaussian", scope="both", strength=10), catalog_of(1)
+        crowd = [f"u{number}" for number in range(200)]
+        ranker.learn(outcomes_of([0] * 200, [0.2] * 100 + [0.4] * 100, users=crowd))
+        means = []
+        for _ in range(4):
+            means.append(float(draws_of(ranker, catalog, 8000).mean()))
+            ranker.learn(outcomes_of([0] * 10, [2.0] * 10))
+        community = (1 + 60) / 202
+        assert means[0] == pytest.approx(community, abs=0.02)
+        # After n outcomes of 2.0 of one's own: (10 · community + 2 n) / (10 + n), which the crowd sees a little, too.
+        expected = [(10 * community + 20 * n) / (10 + 10 * n) for n in range(4)]
+        assert means[1:] == pytest.approx(expected[1:], abs=0.1)
+
+    @pytest.mark.parametrize("scope", ["global", "user", "both"])
+    def test_it_keeps_the_contract(self, scope: Any) -> None:
+        assert check_component(Ranker(rewards="gaussian", scope=scope, discount=0.9)) > 20
+
+
+class TestDelay:
+    """Feedback that comes late: Chapelle & Li 2011, section 4.3, found draws to suffer little."""
+
+    def regret(self, delay: int, seed: int) -> float:
+        worth = np.array([0.5, 0.45, 0.4, 0.35, 0.3, 0.3, 0.25, 0.2, 0.2, 0.1])
+        rng, catalog = np.random.default_rng(seed), catalog_of(len(worth))
+        everything = Candidates(catalog, np.arange(len(worth)))
+        ranker, lost = Ranker(), 0.0
+        waiting: list[tuple[int, float]] = []
+        for step in range(3000):
+            drawn = np.asarray(ranker.rank(context_of(catalog, seed=1000 * seed + step), everything))
+            choice = int(drawn[0].argmax())
+            lost += worth.max() - worth[choice]
+            waiting.append((choice, float(rng.random() < worth[choice])))
+            if len(waiting) > delay:
+                item, reward = waiting.pop(0)
+                ranker.learn(outcomes_of([item], [reward]))
+        return lost
+
+    def test_it_costs_little_more_than_the_wait(self) -> None:
+        prompt, late = (np.mean([self.regret(delay, seed) for seed in range(3)]) for delay in (0, 300))
+        random = 3000 * (0.5 - 0.305)
+        assert prompt < 0.25 * random
+        # While it waits it chooses at random, as who begins: that is the price, and about all of it.
+        assert late < prompt + 1.5 * 300 * (0.5 - 0.305)
+
+    @given(st.permutations(list(range(8))))
+    def test_the_order_in_which_it_comes_changes_nothing(self, order: list[int]) -> None:
+        items, rewards = [0, 1, 0, 2, 1, 0, 2, 2], [1.0, 0.5, 0.0, 0.25, 1.0, 0.75, 0.0, 1.0]
+        plain, mixed = Ranker(), Ranker()
+        plain.learn(outcomes_of(items, rewards))
+        mixed.learn(outcomes_of([items[n] for n in order], [rewards[n] for n in order]))
+        ids = [mixed.state()["item_ids"].index(name) for name in plain.state()["item_ids"]]
+        for column in ("item_won", "item_lost"):
+            assert mixed.state()[column][1:][ids] == pytest.approx(plain.state()[column][1:])
 
 
 class TestStates:
