@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from .errors import NotFound, StoreError, did_you_mean
 from .ingest import Report, ingest, typed_items
 from .interaction import Interaction
 from .learning import Fold, Learner
+from .monitoring import Monitor, monitor_of, performance
 from .outcomes import Outcomes
 from .rewards import RewardTable
 from .slate import Degradation, Slate
@@ -91,6 +93,8 @@ class Orchestrator:
         self._profile_epoch = 0
         self._slates: OrderedDict[str, None] = OrderedDict()
         self._background: set[asyncio.Task[None]] = set()
+        self._monitors: dict[str, Monitor] = {}
+        self._watching = threading.Lock()
 
     async def __aenter__(self) -> "Orchestrator":
         await self.start()
@@ -242,6 +246,18 @@ class Orchestrator:
         else:
             await anyio.to_thread.run_sync(self.learn)
         return deleted
+
+    def performance(self, domain: str, days: int) -> dict[str, Any]:
+        """Figures of a domain's last days: see `monitoring.performance`. Raises NotFound, StoreError."""
+        plan = self.agent(domain).plan
+        now = self.clock()
+        with self._watching:
+            monitor = self._monitors.get(domain)
+            if monitor is None:
+                window = plan.learning.window_minutes * 60
+                monitor = self._monitors[domain] = monitor_of(self.store, domain, plan.reward, window, now)
+            catalogue = len(self.agent(domain).catalog.snapshot().live)
+            return performance(monitor, now=now, days=days, catalogue=catalogue)
 
     async def put_items(self, domain: str, raw: Sequence[Mapping[str, Any]]) -> int:
         """Insert or replace items, all or none; how many. Raises ItemError, NotFound, StoreError."""

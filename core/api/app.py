@@ -15,7 +15,7 @@ from ..clock import Clock, wall
 from ..config import Settings
 from ..errors import TastemakerError, did_you_mean
 from ..orchestrator import Orchestrator
-from . import interactions, items, platform, recommendations, slates, users
+from . import interactions, items, performance, platform, recommendations, slates, users
 from .edges import PLUGINS, LastResort, RawPaths, instance
 from .endpoints import add, describe, problem_responses
 from .keys import KeyCheck
@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
     add(app, "slates", slates.ENDPOINTS)
     add(app, "interactions", interactions.ENDPOINTS)
     add(app, "platform", platform.ENDPOINTS)
+    add(app, "performance", performance.ENDPOINTS)
     for plugin, router in settings.registry.routes():
         problems = problem_responses(["key", "validation", "internal"])
         app.include_router(router, prefix=PLUGINS + plugin, tags=[plugin], responses=problems)
@@ -113,7 +114,18 @@ _KIND_OF = {
     503: "unavailable",
 }
 
-_WORDS = ("recommendations", "interactions", "users", "slates", "items", "domains", "plugins", "trace", "v1")
+_WORDS = (
+    "recommendations",
+    "interactions",
+    "users",
+    "slates",
+    "items",
+    "domains",
+    "plugins",
+    "performance",
+    "trace",
+    "v1",
+)
 
 
 def _near(path: str) -> str:

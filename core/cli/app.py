@@ -14,6 +14,7 @@ from . import (
     explaining,
     importing,
     new,
+    performance,
     plugins,
     recommending,
     rewards,
@@ -55,6 +56,7 @@ app.command("recommend")(recommending.recommend)
 app.command("import")(importing.import_file)
 app.command("explain")(explaining.explain)
 app.command("rewards")(rewards.rewards)
+app.command("performance")(performance.performance)
 app.command("simulate")(simulating.simulate)
 app.command("domains")(domains.domains)
 app.command("plugins")(plugins.plugins)

@@ -87,10 +87,10 @@ def _plain(value: Any) -> Any:
 def counted(count: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> counted(1, "item"), counted(1200, "item"), counted(0, "policy")
-    ('1 item', '1,200 items', '0 policies')
+    >>> counted(1, "item"), counted(1200, "item"), counted(0, "policy"), counted(7, "day")
+    ('1 item', '1,200 items', '0 policies', '7 days')
     """
     if count == 1:
         return f"1 {noun}"
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
     return f"{count:,} {plural}"

@@ -73,7 +73,7 @@ class Fold:
 
     def events(self, entries: Iterable[Entry]) -> list[Event]:
         """Past interactions as a history holds them, in the order given."""
-        reward = _forgiving(self.agent.plan.reward)
+        reward = forgiving(self.agent.plan.reward)
         interactions = [
             (entry, interaction) for entry in entries if (interaction := _interaction(entry)) is not None
         ]
@@ -141,7 +141,7 @@ class Fold:
 
     def _reset(self) -> None:
         plan = self.agent.plan
-        self._attribution = Attribution(plan.name, _forgiving(plan.reward), plan.learning.window_minutes * 60)
+        self._attribution = Attribution(plan.name, forgiving(plan.reward), plan.learning.window_minutes * 60)
 
     def _teach(self, position: int) -> None:
         rows = self._attribution.due()
@@ -208,5 +208,6 @@ class _Forgiving(Reward):
         return bounded if math.isfinite(bounded) else worth
 
 
-def _forgiving(reward: Reward) -> Reward:
+def forgiving(reward: Reward) -> Reward:
+    """The same reward component, but what it fails on is worth nothing."""
     return _Forgiving(inner=reward, seen=reward.seen)

@@ -1,6 +1,7 @@
 """The durable store: an append-only log, and the users, items, vectors and policy versions beside it."""
 
 import asyncio
+import bisect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -127,6 +128,19 @@ class Store:
         statement = _ENTRIES.where(log.c.position > after).order_by(log.c.position).limit(limit)
         if until is not None:
             statement = statement.where(log.c.position <= until)
+        return self._entries(statement)
+
+    def position_at(self, time: float) -> int:
+        """The last position before all entries of a time or later; times never decrease along the log."""
+        return bisect.bisect_left(range(self.end()), time, key=self._time_after)
+
+    def _time_after(self, position: int) -> float:
+        entries = self.read(position, limit=1)
+        return entries[0].time if entries else float("inf")
+
+    def entries_of(self, kind: str, *, until: int) -> list[Entry]:
+        """All entries of a kind that is rare, up to and including a position, in order."""
+        statement = _ENTRIES.where(log.c.kind == kind, log.c.position <= until).order_by(log.c.position)
         return self._entries(statement)
 
     def entry(self, kind: str, id: str) -> Entry | None:

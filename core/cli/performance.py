@@ -1,0 +1,87 @@
+"""`tastemaker performance`: how a domain does, by day and by policy version."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from .failing import guarded
+from .options import ConfigOption, DomainArgument, JsonOption, SetOption, plan_of, settings_of
+from .output import Column, as_json, counted, say, table
+
+_RATES = {
+    "click_through_rate": "acted",
+    "positive_rate": "good",
+    "like_rate": "liked",
+    "skip_rate": "skipped",
+    "completion_rate": "whole",
+    "exploration_share": "tried",
+    "coverage": "cover",
+}
+
+
+@guarded
+def performance(
+    domain: DomainArgument,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How many days, today included.")] = 7,
+    config: ConfigOption = None,
+    set: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what slates earned and how varied they were, by day and by policy version.
+
+    acted: share of shown items that something was done with; good: of these, what is worth more than 0 in all;
+    whole: mean share heard or watched; tried: there to be explored; cover: share of the catalogue that was shown;
+    bits: Shannon entropy of what was shown.
+    """
+    from ..monitoring import monitor_of, performance
+    from ..store import Store
+
+    settings = settings_of(config, set)
+    plan = plan_of(settings, domain)
+    store = Store(settings.store.get_secret_value())
+    try:
+        now = time.time()
+        monitor = monitor_of(store, plan.name, plan.reward, plan.learning.window_minutes * 60, now)
+        found = performance(monitor, now=now, days=days, catalogue=store.count_items(plan.name))
+    finally:
+        store.close()
+    if json:
+        as_json({"domain": plan.name, **found})
+        return
+    total = found["total"]
+    if not total["slates"]:
+        say(f"{plan.name} has shown no slate in the last {counted(days, 'day')}.")
+        return
+    _show("day", [line for line in found["days"] if line["slates"]], total)
+    say()
+    _show("version", found["versions"], None)
+    say()
+    rows = [
+        [line["item"], line["shown"], f"{line['share']:.1%}", f"{line['reward']:+.2f}"]
+        for line in found["top_items"]
+    ]
+    table(
+        [
+            "shown most",
+            Column("times", right=True),
+            Column("share", right=True),
+            Column("reward", right=True),
+        ],
+        rows,
+    )
+
+
+def _show(key: str, lines: list[dict[str, Any]], total: dict[str, Any] | None) -> None:
+    heads = ["slates", "people", "reward", *_RATES.values(), "bits"]
+    rows = [[line[key], *_cells(line)] for line in lines]
+    if total is not None and len(lines) > 1:
+        rows.append(["together", *_cells(total)])
+    width = min(max(len(str(row[0])) for row in rows), 24)
+    table([Column(key, whole=True, width=width), *(Column(head, right=True) for head in heads)], rows)
+
+
+def _cells(line: dict[str, Any]) -> list[str]:
+    rates = ["–" if line[name] is None else f"{line[name]:.1%}" for name in _RATES]
+    reward = "–" if line["reward_per_slate"] is None else f"{line['reward_per_slate']:+.2f}"
+    return [f"{line['slates']:,}", f"{line['people']:,}", reward, *rates, f"{line['entropy_bits']:.1f}"]
