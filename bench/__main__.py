@@ -12,7 +12,7 @@ from pathlib import Path
 from .report import Measured, show, write
 from .rows import Row
 
-BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "startup")
+BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "startup", "learning")
 
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -51,7 +51,7 @@ def main() -> int:
 def _rows(names: Sequence[str], quick: bool) -> list[Row]:
     if len(names) != 1:
         raise SystemExit("--json takes the name of one bench")
-    if names[0] != "serving":  # which pins its own processes, each to a core
+    if names[0] not in ("serving", "learning"):  # which have processes of their own
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rows: list[Row] = import_module(f"bench.{names[0]}").run(quick)
     return rows

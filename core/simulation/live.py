@@ -37,13 +37,14 @@ class Life:
 
     reward: what the answers to a slate are worth, on average over all they could be. liked: share of the shown
     items that got a positive answer. degraded: slates that something was missing for.
-    seconds: of deciding, all rounds together.
+    seconds: of deciding, all rounds together. interactions: what people did, all rounds together.
     """
 
     reward: Floats
     liked: Floats
     degraded: int
     seconds: float
+    interactions: int
 
 
 def learning(settings: Settings, domain: str) -> Settings:
@@ -121,7 +122,7 @@ class _Town:
                 await orchestrator.put_profile(name, profile)
             pause = max(_HOURS * _HOUR, agent.plan.learning.window_minutes * _MINUTE + 1)
             reward, liked = np.zeros(self._rounds), np.zeros(self._rounds)
-            shown, degraded, seconds = 0, 0, 0.0
+            shown, degraded, seconds, interactions = 0, 0, 0.0, 0
             for number in range(self._rounds):
                 clock.advance(pause)
                 orchestrator.store.tick(0.0).result()  # so that the windows of the last round close
@@ -154,10 +155,11 @@ class _Town:
                         for answer in given
                     ]
                 await orchestrator.record(done)
+                interactions += len(done)
                 reward[number] /= len(people)
                 liked[number] /= max(shown, 1)
                 self._progress(1)
-        return Life(reward, liked, degraded, seconds)
+        return Life(reward, liked, degraded, seconds, interactions)
 
     def _slate_id(self, _: float) -> str:
         """The same in both arms, so that both draw the same random numbers; other for other seeds."""
