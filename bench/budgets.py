@@ -44,5 +44,16 @@ BUDGETS: Mapping[str, Budget] = {
     "memory, resident": at_most(1000, "MB"),
     "start with 100,000 items": at_most(2, "s"),
     "start with 100,000 items, 384-d": at_most(2, "s"),
+    **{
+        f"{title}: reward per slate": share(1.15)
+        for title in (
+            "Sample projects",
+            "Sample products",
+            "GitHub projects",
+            "Online Retail",
+            "YouTube videos",
+            "Spotify songs",
+        )
+    },
 }
 """By the name of the row."""
