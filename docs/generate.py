@@ -15,7 +15,18 @@ from tastemaker.core.hooks import Hooks
 from tastemaker.core.registry import Registry
 
 HERE = Path(__file__).parent
-BUILT_IN = ("catalog", "music", "video", "projects", "products", "files", "embeddings", "linucb", "thompson")
+BUILT_IN = (
+    "catalog",
+    "music",
+    "video",
+    "projects",
+    "products",
+    "files",
+    "embeddings",
+    "linucb",
+    "q_learning",
+    "thompson",
+)
 
 
 def components_page(registry: Registry) -> str:

@@ -1,0 +1,215 @@
+"""What tabular policies learn: values by state and action, and outcomes to be learned from again."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class QTable:
+    """Values and visits by state and action. Of more than `most` states, that which was left longest is forgotten.
+
+    q: shape (rows, actions). visits: how often each was tried, shape (rows, actions).
+
+    >>> table = QTable(actions=2, most=1, initial=1.0)
+    >>> row, fresh = table.learned("calm")
+    >>> table.q[row, 0] = 0.5
+    >>> table.learned("calm"), table.states, table.values("calm").tolist(), table.values("party").tolist()
+    ((0, False), ['calm'], [0.5, 1.0], [1.0, 1.0])
+    """
+
+    def __init__(self, actions: int, most: int, initial: float = 0.0) -> None:
+        self.q = np.full((16, actions), initial)
+        self.visits = np.zeros((16, actions), dtype=np.int64)
+        self._untried = np.full(actions, initial)
+        self._untried.flags.writeable = False
+        self._most = most
+        self._rows: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def states(self) -> list[str]:
+        """All states, that which was left longest first."""
+        return list(self._rows)
+
+    def row(self, state: str) -> int:
+        """The row of a state, -1 where nothing was learned of it."""
+        return self._rows.get(state, -1)
+
+    def values(self, state: str) -> Floats:
+        """What the actions are worth in a state, shape (actions,); to be read only."""
+        row = self._rows.get(state)
+        values: Floats = self._untried if row is None else self.q[row]
+        return values
+
+    def learned(self, state: str) -> tuple[int, bool]:
+        """The row of a state that is learned of, and whether it is new; the row may have been another state's."""
+        row = self._rows.pop(state, None)
+        if row is not None:
+            self._rows[state] = row
+            return row, False
+        if len(self._rows) >= self._most:
+            row = self._rows.pop(next(iter(self._rows)))
+        else:
+            row = len(self._rows)
+            if row == len(self.q):
+                self.q = np.concatenate((self.q, np.empty_like(self.q)))
+                self.visits = np.concatenate((self.visits, np.empty_like(self.visits)))
+        self.q[row], self.visits[row] = self._untried, 0
+        self._rows[state] = row
+        return row, True
+
+    def places(self) -> NDArray[np.intp]:
+        """By row, the state's place in `states`, and one -1 more at the end."""
+        places = np.full(len(self._rows) + 1, -1, dtype=np.intp)
+        places[list(self._rows.values())] = np.arange(len(self._rows))
+        return places
+
+    def tried(self, state: str, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """By name of the action, value `q` and `visits` of those that were tried in a state."""
+        row = self._rows[state]
+        q, visits = self.q[row].tolist(), self.visits[row].tolist()
+        return {
+            name: {"q": q[place], "visits": visits[place]}
+            for place, name in enumerate(names)
+            if visits[place]
+        }
+
+    def state(self, name: str) -> dict[str, Any]:
+        """All of it, its names beginning with `name`."""
+        rows = list(self._rows.values())
+        return {f"{name}_states": self.states, f"{name}_q": self.q[rows], f"{name}_visits": self.visits[rows]}
+
+    def load(self, name: str, state: Mapping[str, Any]) -> None:
+        """Become what `state` gave. Raises ValueError where it doesn't fit; then nothing has changed."""
+        states = texts(state, f"{name}_states")
+        q, visits = numbers(state, f"{name}_q", np.float64), numbers(state, f"{name}_visits", np.int64)
+        if len(set(states)) < len(states) or len(states) > self._most:
+            raise ValueError(f"{name}_states must be at most {self._most} texts, each of them once")
+        shape = (len(states), self.q.shape[1])
+        if q.shape != shape or visits.shape != shape or (visits < 0).any():
+            raise ValueError(
+                f"{name}: {len(states)} states don't go with values {q.shape}, visits {visits.shape}"
+            )
+        room = np.zeros((16, shape[1]))
+        self.q, self.visits = np.concatenate((q, room)), np.concatenate((visits, room.astype(np.int64)))
+        self._rows = {text: row for row, text in enumerate(states)}
+
+
+class Replay:
+    """The last outcomes, a ring of them, to be learned from again.
+
+    taken: outcomes so far.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.taken = 0
+        self._size = size
+        self._rows = np.full((size, 2), -1, dtype=np.int64)  # of the kind and of the place; -1 forgotten
+        self._rewards = np.zeros(size)
+        self._keys = np.zeros(size, dtype=np.int64)
+        self._at: dict[int, int] = {}
+
+    def add(self, key: int, row: int, place: int, reward: float) -> None:
+        """Take an outcome in; the oldest goes when there is no room."""
+        at = self.taken % self._size
+        if self.taken >= self._size and self._at.get(old := int(self._keys[at])) == at:
+            del self._at[old]
+        self._rows[at], self._rewards[at], self._keys[at] = (row, place), reward, key
+        self._at[key] = at
+        self.taken += 1
+
+    def correct(self, key: int, change: float) -> None:
+        """The reward of an outcome has changed."""
+        at = self._at.get(key)
+        if at is not None:
+            self._rewards[at] += change
+
+    def forget(self, place: int | None, row: int | None) -> None:
+        """These rows are another's from now on."""
+        for column, one in enumerate((row, place)):
+            if one is not None:
+                used = self._rows[: self.taken]
+                used[used[:, column] == one] = -1
+
+    def sample(self, size: int, seed: int) -> Iterator[tuple[int, int, float]]:
+        """Outcomes drawn with replacement: row of the kind, row of the place, reward.
+
+        The bits are those of a generator whose stream never changes (numpy's NEP 19), modulo what is held: at most
+        10⁶ of 2⁶⁴.
+        """
+        held = min(self.taken, self._size)
+        drawn = np.random.PCG64([seed, self.taken]).random_raw(size) % np.uint64(held)
+        for at in drawn.astype(np.int64).tolist():
+            row, place = self._rows[at].tolist()
+            if row >= 0:
+                yield row, place, float(self._rewards[at])
+
+    def state(self, kinds: NDArray[np.intp], places: NDArray[np.intp]) -> dict[str, Any]:
+        """All of it; kinds, places: by row of the tables, the place that its state is written at."""
+        held = min(self.taken, self._size)
+        rows = self._rows[:held]
+        return {
+            "replay_taken": self.taken,
+            "replay_rows": np.stack((kinds[rows[:, 0]], places[rows[:, 1]]), axis=1).astype(np.int64),
+            "replay_rewards": self._rewards[:held],
+            "replay_keys": self._keys[:held],
+        }
+
+    def load(self, state: Mapping[str, Any], kinds: int, places: int) -> None:
+        """Become what `state` gave; kinds, places: rows of the tables. Raises ValueError where it doesn't fit."""
+        taken = count(state, "replay_taken")
+        rows, keys = numbers(state, "replay_rows", np.int64), numbers(state, "replay_keys", np.int64)
+        rewards = numbers(state, "replay_rewards", np.float64)
+        held = min(taken, self._size)
+        if rows.shape != (held, 2) or rewards.shape != (held,) or keys.shape != (held,):
+            raise ValueError(f"a replay buffer that took {taken} has {held} rows, rewards and keys")
+        if (rows < -1).any() or (rows >= (kinds, places)).any() or ((rows < 0).sum(axis=1) == 1).any():
+            raise ValueError("replay_rows must be rows of the tables, or -1")
+        self.taken = taken
+        self._rows[:held], self._rewards[:held], self._keys[:held] = rows, rewards, keys
+        order = np.roll(np.arange(held), -(taken % held if held else 0))  # a key's newest place counts
+        self._at = {int(keys[at]): int(at) for at in order}
+
+
+def key_of(text: str) -> int:
+    """A number for a text, of 64 bits: in memory and in a state it takes less room."""
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little", signed=True
+    )
+
+
+def texts(state: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts out of a policy's state. Raises ValueError where it isn't there or isn't that."""
+    found = state.get(name)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ValueError(f"{name} must be a list of texts")
+    return list(found)
+
+
+def numbers(state: Mapping[str, Any], name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    """An array of finite numbers out of a policy's state, copied. Raises ValueError where it is no such thing."""
+    try:
+        raw = np.array(state[name])
+        found = raw.astype(dtype)
+    except KeyError:
+        raise ValueError(f"the state has no {name!r}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be numbers: {error}") from None
+    if raw.dtype.kind not in "biuf" or not np.isfinite(found).all() or not np.array_equal(raw, found):
+        raise ValueError(f"{name} must be finite numbers of the type {np.dtype(dtype)}")
+    return found
+
+
+def count(state: Mapping[str, Any], name: str) -> int:
+    """A count out of a policy's state. Raises ValueError where it isn't there or isn't that."""
+    found = numbers(state, name, np.int64)
+    if found.shape != () or found < 0:
+        raise ValueError(f"{name} must be a count")
+    return int(found)
