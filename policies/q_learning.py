@@ -6,9 +6,10 @@ slate earns, and a user's slates within `episode_minutes` of each other are one 
 
     Q(s, a) ← Q(s, a) + α [r + γ max Q(s', ·) - Q(s, a)]
 
-A slate's reward comes in parts, and the next state later still. So each part of the bracket is added when it is known:
--αQ(s, a) once, with the slate's first outcome; αr with every outcome; αγ max Q(s', ·) when the next slate has its first
-outcome. In sum that is the rule, and what comes out depends on the order of the log alone.
+The rule is applied to a slate when the user's next one has its first outcome or, where none follows, when the log is
+two gaps beyond it; what the slate earned until then is its r, and α times what it earns later is added. Nothing is
+learned from half a transition: values that sank until the other half came would turn the choice away from what was
+just found to be best.
 
 `q_learning.adjuster` learns what kinds of items earn in which state more or less than a place of the slate does on
 average: Q-learning without a next state, with a replay buffer (Lin 1992).
@@ -34,7 +35,7 @@ from ..core import (
     hookimpl,
 )
 from .actions import EVERYWHERE, Actions, Knobs
-from .q_table import QTable, Replay, count, key_of, numbers, texts
+from .q_table import Decision, Episodes, QTable, Replay, count, key_of
 from .states import Variable, kinds_of, once, state_of
 
 Floats = NDArray[np.float64]
@@ -107,8 +108,7 @@ class Tuner(_Tabular):
     _schema: str = PrivateAttr()
     _table: QTable = PrivateAttr()
     _decisions: int = PrivateAttr(default=0)
-    _last: dict[str, tuple[float, str, int]] = PrivateAttr(default_factory=dict)
-    _begun: dict[int, None] = PrivateAttr(default_factory=dict)
+    _episodes: Episodes = PrivateAttr()
 
     @field_validator("knobs")
     @classmethod
@@ -130,6 +130,7 @@ class Tuner(_Tabular):
         self._actions = Actions(self.knobs)
         self._schema = f"tuner 1, {len(self._actions)} actions, {_digest(self, 'observe', 'knobs')}"
         self._table = QTable(len(self._actions), self.most_states, self.initial)
+        self._episodes = Episodes(self.episode_minutes * 60, self.memory)
 
     def settings(self) -> Iterable[Mapping[str, Any]]:
         """Every setting of the knobs, as `tune` may give it."""
@@ -182,45 +183,35 @@ class Tuner(_Tabular):
         return self._actions.place(action)
 
     def learn(self, outcomes: Outcomes) -> None:
-        """Take outcomes in, one by one: each adds the part of the rule that it makes known."""
-        columns = (outcomes.reward.tolist(), outcomes.first.tolist(), outcomes.memos)
-        for user, slate, reward, first, memo in zip(outcomes.users, outcomes.slates, *columns, strict=True):
+        """Take outcomes in, one by one; the rule is applied to a slate once it is known what followed."""
+        table, episodes = self._table, self._episodes
+        columns = (outcomes.reward.tolist(), outcomes.first.tolist(), outcomes.time.tolist(), outcomes.memos)
+        for user, slate, reward, first, now, memo in zip(
+            outcomes.users, outcomes.slates, *columns, strict=True
+        ):
+            for ended in episodes.ended(now):
+                self._update(ended, None)
             action = self._action(memo)
             if action is None:
                 continue
-            if first and self._begins(slate):
-                self._begin(user, str(memo["state"]), action, float(memo["time"]))
-            row = self._table.row(str(memo["state"]))
-            if row >= 0:
-                share = reward / max(int(memo["size"]), 1) if self.reward == "mean" else reward
-                self._table.q[row, action] += self.alpha * share
+            share = reward / memo["size"] if self.reward == "mean" else reward
+            key, state, time = key_of(slate), memo["state"], memo["time"]
+            if episodes.earned(user, key, share):
+                continue
+            if first and episodes.begins(key):
+                closed = episodes.followed(user, Decision(key, time, state, action, share))
+                if closed is not None:
+                    self._update(*closed)
+            else:  # more of what the rule was applied to already
+                table.add(table.row(state), self.alpha * share, action)
 
-    def _begins(self, slate: str) -> bool:
-        """Whether this is the first that is heard of a slate."""
-        key = key_of(slate)
-        if key in self._begun:
-            return False
-        if len(self._begun) >= self.memory:
-            del self._begun[next(iter(self._begun))]
-        self._begun[key] = None
-        return True
-
-    def _begin(self, user: str, state: str, action: int, time: float) -> None:
-        """A slate's first outcome: the user's last one learns what came next, and this one's value makes room."""
-        before = self._last.get(user)
-        if before is None or time >= before[0]:
-            if before is not None and time - before[0] <= self.episode_minutes * 60:
-                last = self._table.row(before[1])
-                if last >= 0:
-                    following = float(self._table.values(state).max())
-                    self._table.q[last, before[2]] += self.alpha * self.gamma * following
-            self._last.pop(user, None)
-            if len(self._last) >= self.memory:
-                del self._last[next(iter(self._last))]
-            self._last[user] = time, state, action
-        row, _ = self._table.learned(state)
-        self._table.q[row, action] -= self.alpha * self._table.q[row, action]
-        self._table.visits[row, action] += 1
+    def _update(self, decision: Decision, following: str | None) -> None:
+        """Q(s, a) ← Q(s, a) + α [r + γ max Q(s', ·) - Q(s, a)]; nothing follows the last slate of an episode."""
+        table, action = self._table, decision.action
+        ahead = 0.0 if following is None else self.gamma * float(table.values(following).max())
+        row, _ = table.learned(decision.state)
+        table.add(row, self.alpha * (decision.reward + ahead - table.q[row, action]), action)
+        table.visits[row, action] += 1
         self._decisions += 1
 
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -249,39 +240,18 @@ class Tuner(_Tabular):
             "schema": self._schema,
             "decisions": self._decisions,
             **self._table.state("table"),
-            "slates": np.array(list(self._begun), dtype=np.int64),
-            "users": list(self._last),
-            "user_times": np.array([time for time, _, _ in self._last.values()], dtype=np.float64),
-            "user_states": [state for _, state, _ in self._last.values()],
-            "user_actions": np.array([action for _, _, action in self._last.values()], dtype=np.int64),
+            **self._episodes.state(),
         }
 
     def load(self, state: State) -> None:
         """Become what `state` gave. Raises ValueError where it doesn't fit."""
         _same_schema(state, self._schema)
         table = QTable(len(self._actions), self.most_states, self.initial)
+        episodes = Episodes(self.episode_minutes * 60, self.memory)
         table.load("table", state)
-        decisions = count(state, "decisions")
-        slates = numbers(state, "slates", np.int64)
-        users, states = texts(state, "users"), texts(state, "user_states")
-        times, actions = numbers(state, "user_times", np.float64), numbers(state, "user_actions", np.int64)
-        if not (len(users) == len(set(users)) == len(states)) or not times.shape == actions.shape == (
-            len(users),
-        ):
-            raise ValueError(
-                "users must be texts, each of them once, with a state, an action and a time each"
-            )
-        if ((actions < 0) | (actions >= len(self._actions))).any():
-            raise ValueError(f"user_actions must be from 0 to {len(self._actions) - 1}")
-        if (
-            slates.ndim != 1
-            or len(np.unique(slates)) < len(slates)
-            or max(len(slates), len(users)) > self.memory
-        ):
-            raise ValueError(f"slates and users must be at most {self.memory}, each of them once")
-        self._table, self._decisions = table, decisions
-        self._begun = dict.fromkeys(slates.tolist())
-        self._last = dict(zip(users, zip(times.tolist(), states, actions.tolist(), strict=True), strict=True))
+        episodes.load(state, len(self._actions))
+        self._decisions = count(state, "decisions")
+        self._table, self._episodes = table, episodes
 
 
 class Adjuster(_Tabular):
@@ -355,7 +325,10 @@ class Adjuster(_Tabular):
         kinds, of_candidate = kinds_of(candidates, fields, words, self.cuts)
         context.memo.update(schema=self._schema, state=state)
         candidates.memo["kind"] = np.array(kinds, dtype=np.str_)[of_candidate]
-        return np.array([self._score(state, kind) for kind in kinds], dtype=np.float64)[of_candidate]
+        worth, average = self._table.of([f"{state}|{kind}" for kind in kinds]), self._averages.of([state])
+        # Of what nobody tried there is no number: it is neither better nor worse.
+        scores: Floats = np.nan_to_num(np.tanh((worth - average) / self.scale))[of_candidate]
+        return scores
 
     def _looked_at(self, candidates: Candidates) -> tuple[tuple[str, ...], str | None]:
         if self.fields is not None or self.words is not None:
@@ -363,47 +336,34 @@ class Adjuster(_Tabular):
         schema = candidates.catalog.schema
         return tuple(schema.of_type("number")[:3]), next(iter(schema.of_type("category")), None)
 
-    def _score(self, state: str, kind: str) -> float:
-        row, place = self._table.row(f"{state}|{kind}"), self._averages.row(state)
-        if row < 0 or place < 0:
-            return 0.0
-        return float(np.tanh((self._table.q[row, 0] - self._averages.q[place, 0]) / self.scale))
-
     def learn(self, outcomes: Outcomes) -> None:
         """Take outcomes in, one by one. Corrections of an earlier outcome change its reward alone."""
+        table, averages, replay, schema = self._table, self._averages, self._replay, self._schema
         columns = (outcomes.reward.tolist(), outcomes.first.tolist(), outcomes.memos)
         for slate, item, reward, first, memo in zip(outcomes.slates, outcomes.items, *columns, strict=True):
-            state, kind = memo.get("state"), memo.get("kind")
-            if memo.get("schema") != self._schema or not isinstance(state, str) or not isinstance(kind, str):
+            if memo.get("schema") != schema or memo.get("kind") is None:
                 continue
+            state, kind = memo["state"], f"{memo['state']}|{memo['kind']}"
             key = key_of(f"{slate}\n{item}")
             if not first:
-                self._correct(self._table.row(f"{state}|{kind}"), self._averages.row(state), reward)
-                self._replay.correct(key, reward)
+                table.add(table.row(kind), self.alpha * reward)
+                averages.add(averages.row(state), self.alpha * reward)
+                replay.correct(key, reward)
                 continue
-            place, new_place = self._averages.learned(state)
-            row, new_row = self._table.learned(f"{state}|{kind}")
-            self._replay.forget(place if new_place else None, row if new_row else None)
+            place, new_place = averages.learned(state)
+            row, new_row = table.learned(kind)
+            replay.forget(row if new_row else None, place if new_place else None)
             if new_row:
-                self._table.q[row, 0] = self._averages.q[place, 0]
-            self._move(row, place, reward)
-            self._table.visits[row, 0] += 1
-            self._averages.visits[place, 0] += 1
-            self._replay.add(key, row, place, reward)
-            if self._replay.taken % self.every == 0:
-                for again in self._replay.sample(self.batch, self.seed):
-                    self._move(*again)
-
-    def _move(self, row: int, place: int, reward: float) -> None:
-        """Q ← Q + α (r - Q), of the kind and of the place."""
-        self._table.q[row, 0] += self.alpha * (reward - self._table.q[row, 0])
-        self._averages.q[place, 0] += self.alpha * (reward - self._averages.q[place, 0])
-
-    def _correct(self, row: int, place: int, change: float) -> None:
-        if row >= 0:
-            self._table.q[row, 0] += self.alpha * change
-        if place >= 0:
-            self._averages.q[place, 0] += self.alpha * change
+                table.q[row, 0] = averages.q[place, 0]
+            table.visits[row, 0] += 1
+            averages.visits[place, 0] += 1
+            replay.add(key, row, place, reward)
+            batch = [(row, place, reward)]
+            if replay.taken % self.every == 0:
+                batch += replay.sample(self.batch, self.seed)
+            for of_kind, of_place, earned in batch:
+                table.add(of_kind, self.alpha * (earned - table.q.item(of_kind)))
+                averages.add(of_place, self.alpha * (earned - averages.q.item(of_place)))
 
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
         """What was learned, as plain data: by state and kind, `recommend`; by state alone, `not`."""

@@ -1,7 +1,8 @@
-"""What tabular policies learn: values by state and action, and outcomes to be learned from again."""
+"""What tabular policies keep: values by state and action, who saw what last, outcomes to be learned from again."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,16 @@ class QTable:
         row = self._rows.get(state)
         values: Floats = self._untried if row is None else self.q[row]
         return values
+
+    def of(self, states: Sequence[str]) -> Floats:
+        """What the first action is worth in some states, NaN where nothing was learned, shape (n,)."""
+        rows = np.array([self._rows.get(state, -1) for state in states], dtype=np.intp)
+        return np.where(rows >= 0, self.q[rows, 0], np.nan)
+
+    def add(self, row: int, change: float, action: int = 0) -> None:
+        """Change a value; nothing happens where the row is -1."""
+        if row >= 0:
+            self.q[row, action] += change
 
     def learned(self, state: str) -> tuple[int, bool]:
         """The row of a state that is learned of, and whether it is new; the row may have been another state's."""
@@ -102,6 +113,111 @@ class QTable:
         self._rows = {text: row for row, text in enumerate(states)}
 
 
+@dataclass(slots=True)
+class Decision:
+    """A slate whose successor isn't known yet: its key and time, state and action, and what it earned so far."""
+
+    slate: int
+    time: float
+    state: str
+    action: int
+    reward: float
+
+
+class Episodes:
+    """The users' last slates, each open until it is known what follows, and the slates that have had an outcome.
+
+    gap: seconds after a slate in which the user's next one still follows from it; a slate's first outcome is taken
+    to come within as many. most: users and slates kept in mind.
+    """
+
+    def __init__(self, gap: float, most: int) -> None:
+        self._gap = gap
+        self._most = most
+        self._begun: dict[int, None] = {}
+        self._open: dict[str, Decision] = {}
+
+    def ended(self, now: float) -> Iterator[Decision]:
+        """The slates that nothing follows any more at a time of the log; beyond `most`, the oldest as well."""
+        while self._open:
+            user, oldest = next(iter(self._open.items()))
+            if len(self._open) <= self._most and now <= oldest.time + 2 * self._gap:
+                return
+            del self._open[user]
+            yield oldest
+
+    def earned(self, user: str, slate: int, reward: float) -> bool:
+        """Add to the reward of the user's open slate; False where the slate is another."""
+        last = self._open.get(user)
+        if last is None or last.slate != slate:
+            return False
+        last.reward += reward
+        return True
+
+    def begins(self, slate: int) -> bool:
+        """Whether this is the first that is heard of a slate."""
+        if slate in self._begun:
+            return False
+        if len(self._begun) >= self._most:
+            del self._begun[next(iter(self._begun))]
+        self._begun[slate] = None
+        return True
+
+    def followed(self, user: str, decision: Decision) -> tuple[Decision, str | None] | None:
+        """Open a user's new slate. The one that is thereby closed, and the state that followed it in its episode.
+
+        That is the user's last slate, or this one itself where it is older than that.
+        """
+        last = self._open.get(user)
+        if last is not None and decision.time < last.time:
+            return decision, self._following(decision, last)
+        self._open.pop(user, None)
+        self._open[user] = decision
+        return None if last is None else (last, self._following(last, decision))
+
+    def _following(self, one: Decision, other: Decision) -> str | None:
+        return other.state if other.time - one.time <= self._gap else None
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        opened = list(self._open.values())
+        return {
+            "slates": np.array(list(self._begun), dtype=np.int64),
+            "open_users": list(self._open),
+            "open_slates": np.array([each.slate for each in opened], dtype=np.int64),
+            "open_times": np.array([each.time for each in opened], dtype=np.float64),
+            "open_states": [each.state for each in opened],
+            "open_actions": np.array([each.action for each in opened], dtype=np.int64),
+            "open_rewards": np.array([each.reward for each in opened], dtype=np.float64),
+        }
+
+    def load(self, state: Mapping[str, Any], actions: int) -> None:
+        """Become what `state` gave; actions: how many there are. Raises ValueError where it doesn't fit."""
+        slates = numbers(state, "slates", np.int64)
+        users, states = texts(state, "open_users"), texts(state, "open_states")
+        columns = [
+            numbers(state, f"open_{name}", kind)
+            for name, kind in (
+                ("slates", np.int64),
+                ("times", np.float64),
+                ("actions", np.int64),
+                ("rewards", np.float64),
+            )
+        ]
+        if slates.ndim != 1 or len(np.unique(slates)) < len(slates) or len(slates) > self._most:
+            raise ValueError(f"slates must be there once each, at most {self._most}")
+        if len(set(users)) < len(users) or len(states) != len(users):
+            raise ValueError("open_users must be there once each, with a state each")
+        if any(column.shape != (len(users),) for column in columns):
+            raise ValueError(f"{len(users)} open_users need a slate, a time, an action and a reward each")
+        keys, times, chosen, rewards = (column.tolist() for column in columns)
+        if any(not 0 <= action < actions for action in chosen):
+            raise ValueError(f"open_actions must be from 0 to {actions - 1}")
+        self._begun = dict.fromkeys(slates.tolist())
+        opened = map(Decision, keys, times, states, chosen, rewards)
+        self._open = dict(zip(users, opened, strict=True))
+
+
 class Replay:
     """The last outcomes, a ring of them, to be learned from again.
 
@@ -131,7 +247,7 @@ class Replay:
         if at is not None:
             self._rewards[at] += change
 
-    def forget(self, place: int | None, row: int | None) -> None:
+    def forget(self, row: int | None, place: int | None) -> None:
         """These rows are another's from now on."""
         for column, one in enumerate((row, place)):
             if one is not None:
@@ -146,10 +262,9 @@ class Replay:
         """
         held = min(self.taken, self._size)
         drawn = np.random.PCG64([seed, self.taken]).random_raw(size) % np.uint64(held)
-        for at in drawn.astype(np.int64).tolist():
-            row, place = self._rows[at].tolist()
-            if row >= 0:
-                yield row, place, float(self._rewards[at])
+        at = drawn.astype(np.int64)
+        at = at[self._rows[at, 0] >= 0]
+        yield from zip(*self._rows[at].T.tolist(), self._rewards[at].tolist(), strict=True)
 
     def state(self, kinds: NDArray[np.intp], places: NDArray[np.intp]) -> dict[str, Any]:
         """All of it; kinds, places: by row of the tables, the place that its state is written at."""

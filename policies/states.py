@@ -9,6 +9,7 @@ What isn't known is a value of its own, `?`: people of whom nothing is known are
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -173,9 +174,12 @@ def plain(word: Any) -> str:
     >>> plain(" Calm | happy "), plain(None), plain("n=1"), plain(7)
     ('calm / happy', '', 'n:1', '7')
     """
-    if word is None or isinstance(word, dict | list | tuple | set):
-        return ""
-    text = " ".join(str(word).replace("|", "/").replace("=", ":").split())
+    return "" if word is None or isinstance(word, dict | list | tuple | set) else _plain(str(word))
+
+
+@lru_cache(maxsize=4096)
+def _plain(word: str) -> str:
+    text = " ".join(word[: 4 * _LONGEST_WORD].replace("|", "/").replace("=", ":").split())
     return text.casefold().encode(errors="replace").decode()[:_LONGEST_WORD].strip()
 
 
@@ -191,7 +195,7 @@ def kinds_of(
     field, or one of tags of which the first counts.
     """
     code = np.zeros(len(candidates), dtype=np.int64)
-    parts: list[tuple[str, NDArray[np.int64], Callable[[int], str]]] = []
+    parts: list[tuple[NDArray[np.int64], Callable[[int], str]]] = []
     for field in fields:
         values = candidates[field]
         bins = np.searchsorted(
@@ -199,14 +203,15 @@ def kinds_of(
         )
         bins = np.where(np.isnan(values), 3, bins)
         code = code * 4 + bins
-        parts.append((field, bins, (*_BIN_NAMES[2], UNKNOWN).__getitem__))
+        parts.append((bins, [f"{plain(field)}={name}" for name in (*_BIN_NAMES[2], UNKNOWN)].__getitem__))
     if words is not None:
         codes, vocabulary = _first_words(candidates, words), candidates.words(words)
         code = code * (len(vocabulary) + 1) + codes + 1
-        parts.append((words, codes, lambda code: plain(vocabulary.word(code)) if code >= 0 else UNKNOWN))
+        named = f"{plain(words)}="
+        parts.append((codes, lambda code: named + (plain(vocabulary.word(code)) if code >= 0 else UNKNOWN)))
     _, at, of_candidate = np.unique(code, return_index=True, return_inverse=True)
-    named = [[f"{plain(field)}={name(one)}" for one in column[at].tolist()] for field, column, name in parts]
-    return ["|".join(part[place] for part in named) for place in range(len(at))], of_candidate
+    texts = [[name(one) for one in column[at].tolist()] for column, name in parts]
+    return list(map("|".join, zip(*texts, strict=True))) if parts else [""] * len(at), of_candidate
 
 
 def _thirds(catalog: CatalogSnapshot, field: str) -> Floats:
