@@ -37,8 +37,8 @@ _SAMPLE = 4096  # items that thirds are taken from
 class Variable(BaseModel):
     """One variable of a state: exactly one of `trait`, `profile`, `situation`, `time_of_day`, `domain`.
 
-    >>> Variable(trait="openness").name, Variable(situation="tempo", cuts=(90, 120)).bins
-    ('openness', ('low', 'medium', 'high'))
+    >>> Variable(trait="openness").edges, Variable(situation="tempo", cuts=(90,)).names
+    ((33.0, 66.0), ('low', 'high'))
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,20 +68,6 @@ class Variable(BaseModel):
     )
     utc_offset: float = Field(0.0, ge=-14, le=14, description="Hours that clocks are ahead of UTC.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_in(cls, given: Any) -> Any:
-        """The cuts of a trait, and the names of two or three bins."""
-        if not isinstance(given, Mapping):
-            return given
-        filled = dict(given)
-        if filled.get("trait") is not None and filled.get("cuts") is None:
-            filled["cuts"] = _TRAIT_CUTS
-        cuts = filled.get("cuts")
-        if isinstance(cuts, list | tuple) and not filled.get("bins") and len(cuts) in _BIN_NAMES:
-            filled["bins"] = _BIN_NAMES[len(cuts)]
-        return filled
-
     @model_validator(mode="after")
     def _fits(self) -> "Variable":
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
@@ -91,20 +77,28 @@ class Variable(BaseModel):
         kind = given[0]
         if self.cuts is not None and kind not in ("trait", "profile", "situation"):
             raise ValueError(f"`cuts` are for numbers, and {kind} is none")
-        if self.cuts is not None and any(low >= high for low, high in pairwise(self.cuts)):
+        if any(low >= high for low, high in pairwise(self.edges)):
             raise ValueError("`cuts` must ascend")
-        if len(self.bins) != (0 if self.cuts is None else len(self.cuts) + 1):
-            count = 0 if self.cuts is None else len(self.cuts)
-            raise ValueError(
-                f"{count} cuts make {count + 1 if count else 0} `bins`, and {len(self.bins)} are named"
-            )
-        if len(set(map(plain, self.bins)) - {""}) < len(self.bins):
+        count = len(self.edges) + 1 if self.edges else 0
+        if len(self.names) != count:
+            raise ValueError(f"{len(self.edges)} cuts make {count} `bins`, and {len(self.names)} are named")
+        if len(set(map(plain, self.names)) - {""}) < len(self.names):
             raise ValueError("`bins` must be words, each of them once")
         if self.among is not None and (kind not in ("profile", "situation") or self.cuts is not None):
             raise ValueError("`among` goes with words of the profile or situation")
         if self.utc_offset and kind != "time_of_day":
             raise ValueError("`utc_offset` goes with time_of_day")
         return self
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Where its numbers are cut; empty where it has words."""
+        return self.cuts or (_TRAIT_CUTS if self.trait is not None else ())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its bins, one more than edges; empty where it has words."""
+        return self.bins or _BIN_NAMES.get(len(self.edges), ())
 
     @property
     def name(self) -> str:
@@ -121,10 +115,10 @@ class Variable(BaseModel):
                 return told.strip().casefold()
             return time_of_day(context.now, self.utc_offset)
         found = self._found(context)
-        if self.cuts is not None:
+        if self.edges:
             if isinstance(found, bool) or not isinstance(found, int | float) or found != found:
                 return UNKNOWN
-            return plain(self.bins[bisect_right(self.cuts, found)])
+            return plain(self.names[bisect_right(self.edges, found)])
         words = {plain(word) for word in found} if isinstance(found, list | tuple) else {plain(found)}
         words.discard("")
         if self.among is not None and words:
