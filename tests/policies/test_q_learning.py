@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -353,28 +354,6 @@ class TestTheChoice:
         assert policy.explain("i1", memo) == ""
         assert policy.explain("", {}) == ""
 
-    def test_music_has_27_settings_of_energy_diversity_and_novelty(self) -> None:
-        levels = ("low", "medium", "high")
-        policy = Tuner(
-            knobs={
-                "energy": {
-                    level: {"filters.energy.at_least": place / 3} for place, level in enumerate(levels)
-                },
-                "diversity": {level: {"slate.diversity": place / 4} for place, level in enumerate(levels)},
-                "novelty": {
-                    level: {"sources.popular.limit": 90 - 30 * place, "sources.random.limit": 10 + 30 * place}
-                    for place, level in enumerate(levels)
-                },
-            }
-        )
-        every = list(policy.settings())
-        assert len(every) == 27
-        assert all(len(setting) == 4 for setting in every)
-        context = context_of()
-        assert policy.tune(context) in every
-        assert set(context.memo["action"]) == {"energy", "diversity", "novelty"}
-        assert isinstance(every[0]["sources.popular.limit"], int)
-
 
 class TestOptions:
     @pytest.mark.parametrize(
@@ -429,6 +408,34 @@ class TestOptions:
         for setting in policy.settings():
             slate = plan.with_knobs(setting).slate
             assert (slate.diversity, slate.explore) == tuple(setting.values())
+
+
+MUSIC = """
+version: 1
+domains:
+  music:
+    items:
+      from: {{use: files.table, path: songs.csv}}
+      fields: {{title: text, energy: number, valence: number, genre: category}}
+    sources: {{popular: {{use: catalog.popular, limit: 100}}}}
+    filters: {{energy: {{use: catalog.where, field: energy, at_least: 0, at_most: 1}}}}
+    slate: {{max_per: {{genre: 3}}}}
+{policies}
+"""
+
+
+def test_the_example_of_the_page_is_a_composition_with_27_settings(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/policies/q_learning.md"
+    example = page.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "songs.csv").write_text("id,title\n")
+    path = tmp_path / "config.yaml"
+    path.write_text(MUSIC.format(policies=textwrap.indent(example, "    ")), encoding="utf-8")
+    plan = load(path).domains["music"]
+    tuner, adjuster = plan.policies
+    assert isinstance(tuner.component, Tuner)
+    turned = [plan.with_knobs(setting) for setting in tuner.component.settings()]
+    assert len({str((each.filters, each.sources, each.slate)) for each in turned}) == 27
+    assert (adjuster.weight, adjuster.component.fields) == (0.05, ("energy", "valence"))
 
 
 def random_log(policy: Tuner, seed: int, count: int = 60) -> Log:
