@@ -255,7 +255,7 @@ class Replay:
                 used[used[:, column] == one] = -1
 
     def sample(self, size: int, seed: int) -> Iterator[tuple[int, int, float]]:
-        """Outcomes drawn with replacement: row of the kind, row of the place, reward.
+        """Outcomes drawn with replacement: row of the kind, row of the place (-1 forgotten), reward.
 
         The bits are those of a generator whose stream never changes (numpy's NEP 19), modulo what is held: at most
         10⁶ of 2⁶⁴.
@@ -263,7 +263,6 @@ class Replay:
         held = min(self.taken, self._size)
         drawn = np.random.PCG64([seed, self.taken]).random_raw(size) % np.uint64(held)
         at = drawn.astype(np.int64)
-        at = at[self._rows[at, 0] >= 0]
         yield from zip(*self._rows[at].T.tolist(), self._rewards[at].tolist(), strict=True)
 
     def state(self, kinds: NDArray[np.intp], places: NDArray[np.intp]) -> dict[str, Any]:

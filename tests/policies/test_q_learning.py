@@ -264,6 +264,16 @@ class TestTheRule:
         assert state["decisions"] == 16
         assert policy.table()["place=p15"]["move=left"]["q"] == pytest.approx(0.1)
 
+    def test_the_state_that_was_left_longest_is_forgotten(self) -> None:
+        policy, log = Tuner(observe=PLACE, knobs=MOVES, most_states=2), Log()
+        for number, place in enumerate("abacd"):
+            log.add(1.0, memo_of(policy, place, now=NOW + number), slate=str(number), user=str(number))
+        for upto, kept in ((4, ["place=a", "place=c"]), (5, ["place=c", "place=d"])):
+            fresh = Tuner(observe=PLACE, knobs=MOVES, most_states=2)
+            fresh.learn(log.outcomes(0, upto))
+            assert list(learned(fresh, Log())) == kept
+        assert list(learned(policy, log)) == ["place=c", "place=d"]
+
 
 class TestTheChoice:
     def taught(self, **options: Any) -> Tuner:
@@ -604,7 +614,7 @@ def shown_at_random(policy: Adjuster, seed: int, count: int = 120) -> Log:
             line = log.lines[int(rng.integers(len(log.lines)))]
             log.add(float(rng.normal()), line["memo"], slate=line["slate"], item=line["item"], first=False)
         else:
-            log.add(float(rng.normal()), memos[place][item], slate=f"s{number}", item=f"i{item}")
+            log.add(float(rng.normal()), memos[place][item], slate=f"s{number % 7}", item=f"i{item}")
     return log
 
 
@@ -691,6 +701,18 @@ class TestAdjuster:
         assert state["replay_rewards"].tolist() == [3.0]
         assert state["kind_q"].item() == pytest.approx(0.3)
         assert state["place_q"].item() == pytest.approx(0.3)
+
+    def test_what_a_forgotten_kind_earned_is_not_learned_by_the_next(self) -> None:
+        policy = Adjuster(**KINDS, most_states=1, every=3, batch=50)
+        memos = ranked(policy)[1]
+        log = Log().add(9.0, memos[0], slate="1").add(9.0, memos[0], slate="2").add(0.0, memos[1], slate="3")
+        policy.learn(log.outcomes())
+        kind = policy.table()["place=a|energy=low|genre=folk"]["recommend"]
+        # It starts from what a place earned, 1.71, and earned nothing itself, as often as it is learned from.
+        drawn = np.random.PCG64([0, 3]).random_raw(50) % np.uint64(3)
+        again = int(np.count_nonzero(drawn == 2))
+        assert kind == {"q": pytest.approx(1.71 * 0.9 ** (1 + again)), "visits": 1}
+        assert policy.state()["replay_rows"].tolist() == [[-1, -1], [-1, -1], [0, 0]]
 
     def test_scores_stay_within_one_whatever_is_earned(self) -> None:
         policy = Adjuster(**KINDS)
