@@ -15,7 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ..core import Candidates, CatalogSnapshot, Context
 
@@ -90,6 +98,14 @@ class Variable(BaseModel):
             raise ValueError("`utc_offset` goes with time_of_day")
         return self
 
+    @model_serializer(mode="wrap")
+    def _given(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was given: so digests stay when another option comes to be."""
+        fields = type(self).model_fields
+        return {
+            name: value for name, value in whole(self).items() if getattr(self, name) != fields[name].default
+        }
+
     @property
     def edges(self) -> tuple[float, ...]:
         """Where its numbers are cut; empty where it has words."""
@@ -145,7 +161,7 @@ def state_of(variables: Sequence[Variable], context: Context) -> str:
 
 def once(variables: Sequence[Variable]) -> None:
     """Raises ValueError where two variables are one."""
-    known = [variable.model_dump_json(include=set(_KINDS), exclude_none=True) for variable in variables]
+    known = [variable.model_dump_json(include=set(_KINDS)) for variable in variables]
     for place, variable in enumerate(known):
         if variable in known[:place]:
             raise ValueError(f"the variable {variable} is declared twice")

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -420,32 +419,21 @@ class TestOptions:
             assert (slate.diversity, slate.explore) == tuple(setting.values())
 
 
-MUSIC = """
-version: 1
-domains:
-  music:
-    items:
-      from: {{use: files.table, path: songs.csv}}
-      fields: {{title: text, energy: number, valence: number, genre: category}}
-    sources: {{popular: {{use: catalog.popular, limit: 100}}}}
-    filters: {{energy: {{use: catalog.where, field: energy, at_least: 0, at_most: 1}}}}
-    slate: {{max_per: {{genre: 3}}}}
-{policies}
-"""
-
-
 def test_the_example_of_the_page_is_a_composition_with_27_settings(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs/policies/q_learning.md"
     example = page.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
-    (tmp_path / "songs.csv").write_text("id,title\n")
+    (tmp_path / "tracks.csv").write_text("id,title\n")
     path = tmp_path / "config.yaml"
-    path.write_text(MUSIC.format(policies=textwrap.indent(example, "    ")), encoding="utf-8")
+    path.write_text("version: 1\n" + example, encoding="utf-8")
     plan = load(path).domains["music"]
-    tuner, adjuster = plan.policies
-    assert isinstance(tuner.component, Tuner)
-    turned = [plan.with_knobs(setting) for setting in tuner.component.settings()]
-    assert len({str((each.filters, each.sources, each.slate)) for each in turned}) == 27
-    assert (adjuster.weight, adjuster.component.fields) == (0.05, ("energy", "valence"))
+    policies: dict[str, Any] = {step.name: step.component for step in plan.policies}
+    turned = [plan.with_knobs(setting) for setting in policies["tuner"].settings()]
+    assert len({str((each.filters, each.scorers, each.slate)) for each in turned}) == 27
+    assert {(each.slate.diversity, each.slate.max_per["genres"]) for each in turned} == {
+        (0.1, 6), (0.3, 4), (0.5, 2),
+    }  # fmt: skip
+    assert policies["adjuster"].fields == ("energy", "valence")
+    assert next(step.weight for step in plan.policies if step.name == "adjuster") == 0.05
 
 
 def random_log(policy: Tuner, seed: int, count: int = 60) -> Log:
