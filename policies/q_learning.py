@@ -36,7 +36,7 @@ from ..core import (
 )
 from .actions import EVERYWHERE, Actions, Knobs
 from .q_table import Decision, Episodes, QTable, Replay, count, key_of
-from .states import Variable, kinds_of, once, state_of
+from .states import Variable, kinds_of, known, once, state_of
 
 Floats = NDArray[np.float64]
 
@@ -229,7 +229,7 @@ class Tuner(_Tabular):
         other = int(np.where(np.arange(len(values)) == action, -np.inf, values).argmax())
         how = "tried at random" if memo.get("explored") else "chosen as the best known"
         return (
-            f"in the state {state}, {self._actions.names[action]} was {how} "
+            f"in the state {known(state)}, {self._actions.names[action]} was {how} "
             f"(probability {float(memo.get('propensity', np.nan)):.3f}): worth {values[action]:.2f} after {visits} "
             f"tries; the best other, {self._actions.names[other]}, {values[other]:.2f}"
         )
@@ -372,15 +372,16 @@ class Adjuster(_Tabular):
 
     def explain(self, item: str, memo: Mapping[str, Any]) -> str:
         """What an item's kind is worth in the state that it was ranked in."""
-        state, kind = memo.get("state"), memo.get("kind")
+        state, kind = str(memo.get("state")), memo.get("kind")
         if not item or memo.get("schema") != self._schema or not isinstance(kind, str):
             return ""
-        row, place = self._table.row(f"{state}|{kind}"), self._averages.row(str(state))
+        row, place = self._table.row(f"{state}|{kind}"), self._averages.row(state)
         if row < 0 or place < 0:
-            return f"nothing is known yet of {kind} for {state}"
+            return f"nothing is known yet of {kind} for {known(state)}"
         worth, average = self._table.q[row, 0], self._averages.q[place, 0]
         visits = int(self._table.visits[row, 0])
-        return f"{kind} is worth {worth:.2f} for {state} after {visits} outcomes; a place on average {average:.2f}"
+        said = f"{kind} is worth {worth:.2f} for {known(state)} after {visits} outcomes"
+        return f"{said}; a place on average {average:.2f}"
 
     def state(self) -> State:
         """All that was learned."""

@@ -159,6 +159,17 @@ def state_of(variables: Sequence[Variable], context: Context) -> str:
     return "|".join(f"{plain(name)}={value}" if name else value for name, value in parts)
 
 
+def known(state: str) -> str:
+    """What is known of a state, in fewer words.
+
+    >>> known("openness=high|mood=?"), known("openness=?|mood=?")
+    ('openness=high', 'somebody unknown')
+    """
+    return (
+        "|".join(part for part in state.split("|") if not part.endswith(f"={UNKNOWN}")) or "somebody unknown"
+    )
+
+
 def once(variables: Sequence[Variable]) -> None:
     """Raises ValueError where two variables are one."""
     known = [variable.model_dump_json(include=set(_KINDS)) for variable in variables]
@@ -217,8 +228,8 @@ def kinds_of(
     if words is not None:
         codes, vocabulary = _first_words(candidates, words), candidates.words(words)
         code = code * (len(vocabulary) + 1) + codes + 1
-        named = f"{plain(words)}="
-        parts.append((codes, lambda code: named + (plain(vocabulary.word(code)) if code >= 0 else UNKNOWN)))
+        found = {one: plain(vocabulary.word(one)) if one >= 0 else UNKNOWN for one in set(codes.tolist())}
+        parts.append((codes, {one: f"{plain(words)}={word}" for one, word in found.items()}.__getitem__))
     _, at, of_candidate = np.unique(code, return_index=True, return_inverse=True)
     texts = [[name(one) for one in column[at].tolist()] for column, name in parts]
     return list(map("|".join, zip(*texts, strict=True))) if parts else [""] * len(at), of_candidate
