@@ -100,21 +100,25 @@ class Decision:
     async def _tune(self) -> None:
         """Set the knobs as the policies want them, and go on with the composition that they make."""
         knobs: dict[str, Any] = {}
+        turned = self._composition
         for guard in self._composition.tuners:
             try:
                 wanted = await self._call(guard)
             except Failed:
                 continue
-            if isinstance(wanted, Mapping):
-                knobs.update(wanted)
-            else:
+            if not isinstance(wanted, Mapping):
                 guard.failed(self.degraded, f"returned {type(wanted).__name__}, not a mapping of knobs")
-        if knobs:
+                continue
             try:
-                self._composition = self._composition.turned(knobs)
-                self._context.knobs = knobs
+                turned = self._composition.turned({**knobs, **wanted}) if wanted else turned
             except Exception as error:
                 self.degraded.append(Degradation("knobs", reason(error)))
+                # What it noted is of a slate that isn't made: nothing may be learned from that.
+                self._context.memos.pop(guard.name, None)
+                continue
+            knobs.update(wanted)
+        if knobs:
+            self._composition, self._context.knobs = turned, knobs
 
     async def _propose(self) -> Candidates:
         """What the sources propose, all at once, merged."""

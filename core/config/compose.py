@@ -1,6 +1,8 @@
 """A domain's tree to its plan: components found, options validated, names checked against each other."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ..components import Component, Embedder, Policy, Reward
 from ..errors import ComponentError, did_you_mean
@@ -141,19 +143,23 @@ class Composer:
         return plan if len(self._problems) == before else None
 
     def _check_knobs(self, plan: DomainPlan, node: MapNode) -> None:
-        """Whether the knobs that policies may turn are there, and can have the values."""
+        """Whether the knobs that policies may turn are there, can have the values, and have one master each."""
         entries = self.mapping(node, "policies")
+        masters: dict[str, str] = {}
         for step in plan.policies:
             assert isinstance(step.component, Policy)
-            said: set[str] = set()
+            faults: dict[str, None] = {}
             for knobs in step.component.settings():
-                for path, value in knobs.items():
-                    try:
-                        plan.with_knobs({path: value})
-                    except ComponentError as error:
-                        if str(error) not in said and entries is not None:
-                            said.add(str(error))
-                            self._problems.add("E12", f"{step.name!r}: {error}", entries.at(step.name))
+                alone = [_misfit(plan, {path: value}) for path, value in knobs.items()]
+                faults |= dict.fromkeys(alone)
+                if not any(alone):
+                    faults[_misfit(plan, knobs)] = None
+                for path in knobs:
+                    if masters.setdefault(path, step.name) != step.name:
+                        faults[f"the knob {path!r} is turned by {masters[path]!r} already"] = None
+            for fault in faults:
+                if fault and entries is not None:
+                    self._problems.add("E12", f"{step.name!r}: {fault}", entries.at(step.name))
 
     def _options(self, model: type[M], node: MapNode, title: str) -> M | None:
         return validated(model, node, self._problems, title=title)
@@ -319,6 +325,15 @@ class Composer:
         if fits and isinstance(model, Component):
             for option, message in model.misfits(schema.fields):
                 self._problems.add("E12", message, mark_of(node, (option,)))
+
+
+def _misfit(plan: DomainPlan, knobs: Mapping[str, Any]) -> str:
+    """Why knobs can't be turned so; empty where they can."""
+    try:
+        plan.with_knobs(knobs)
+    except ComponentError as error:
+        return str(error)
+    return ""
 
 
 def _use(node: MapNode) -> str:

@@ -740,6 +740,24 @@ class TestPolicies:
         assert named in reasons(slate)["knobs"]
         assert slate.knobs == {}
 
+    def test_knobs_that_fit_are_turned_though_others_do_not_and_leave_no_memo(self, build: Build) -> None:
+        class Tuner(InPlace, Policy):
+            knobs: Mapping[str, Any]
+
+            def tune(self, context: Context) -> Mapping[str, Any]:
+                context.memo["turned"] = True
+                return self.knobs
+
+        tuners = {
+            "good": Tuner(knobs={"slate.size": 2}),
+            "bad": Tuner(knobs={"slate.explore": 7}),
+            "idle": Tuner(knobs={}),
+        }
+        slate = decided(build(sources={"all": All()}, policies=tuners))
+        assert slate.knobs == {"slate.size": 2}
+        assert "slate.explore" in reasons(slate)["knobs"]
+        assert set(slate.memo) == {"good", "idle"}
+
     @pytest.mark.parametrize("knobs", [None, ["slate.size"], 5])
     def test_what_are_no_knobs_at_all_is_named(self, build: Build, knobs: Any) -> None:
         class Tuner(InPlace, Policy):

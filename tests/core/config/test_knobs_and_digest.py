@@ -110,6 +110,18 @@ def test_a_policy_that_would_turn_what_is_not_there_is_told_so(house: House) -> 
     ]
 
 
+def test_a_knob_has_one_master(house: House) -> None:
+    tuner = "{use: q_learning.tuner, knobs: {k: {low: {slate.explore: 0.1}, high: {slate.explore: 0.3}}}}"
+    knobs = f"""
+    policies:
+      taste: {{use: toy.ranker}}
+      one: {tuner}
+      other: {tuner}
+    """
+    (problem,) = house.problems(house.books, knobs)
+    assert problem.endswith("error[E12] 'other': the knob 'slate.explore' is turned by 'one' already")
+
+
 def digest(house: House, text: str) -> str:
     found = house.books(text).domains["books"].digest
     assert isinstance(found, str)
