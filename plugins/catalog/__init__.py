@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ...core import Component, hookimpl
+from .collaborative import Collaborative
 from .filters import Available, Seen, Where
 from .scorers import Freshness, Novelty, Numeric, Popularity, Similarity, TagMatch
 from .sources import Popular, Random, Recent, Similar
@@ -13,6 +14,7 @@ def components() -> Sequence[type[Component]]:
     """Every building block, by name."""
     return [
         Available,
+        Collaborative,
         Freshness,
         Novelty,
         Numeric,

@@ -5,6 +5,7 @@ from tastemaker.plugins import catalog
 
 OFFERED = {
     "available",
+    "collaborative",
     "freshness",
     "novelty",
     "numeric",

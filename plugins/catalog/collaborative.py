@@ -1,0 +1,386 @@
+"""What people with the same taste liked, learned from who liked what and nothing else.
+
+The model is EASE (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data"): with X the users' likes, 0 or 1,
+every item is predicted from all others by ridge regression, in closed form,
+
+    P = (XᵀX + ridge · I)⁻¹,    B_ij = -P_ij / P_jj,    B_ii = 0                         (equations 7 and 8)
+
+and what a user likes next is Σ w_i B_ij over the items i that he liked, w fading with age. B needs to be computed
+anew only when likes have grown; what a user liked counts at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr
+
+from ...core import Arms, Candidates, Context, Outcomes, Policy, State
+from .ranking import best
+from .taste import fading
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+_FIRST_FIT = 10
+"""The first fit comes with as many likes."""
+_ONLINE_LIKES = 100_000
+"""A fit while learning reads the newest likes, so that however long the log is, decisions needn't wait for it."""
+_STEPS = 2.0**16
+"""Weights are whole numbers of 1 / _STEPS: the last bits of an inverse differ between processors."""
+_SLACK = 1e-9
+"""Rewards are sums: those this near to the threshold are at it."""
+_REASONS = 2
+"""How many of a user's items are named as the reason for a candidate."""
+
+
+class Collaborative(Policy):
+    """Learns what is liked by the same people (EASE): proposes it to who liked the one but not the other, and ranks it.
+
+    An item counts as liked by a user while the reward of one of its outcomes is above `liked`. Scores go from 0 to 1,
+    the user's best. Users who liked nothing that is known get no proposals and scores of 0.
+    """
+
+    blocking: ClassVar[bool] = False
+
+    limit: int = Field(default=100, ge=1, le=10_000, description="How many items to propose.")
+    liked: float = Field(
+        default=0.0, allow_inf_nan=False, description="Rewards above it say that an item was liked."
+    )
+    repeats: bool = Field(
+        default=False,
+        description="Whether items that the user liked before may come again: for what is bought anew.",
+    )
+    half_life_days: float = Field(
+        default=60.0, ge=0.001, le=36_500, description="Days after which a user's like says half as much."
+    )
+    ridge: float = Field(
+        default=200.0,
+        ge=1e-3,
+        le=1e6,
+        description="How many likes the belief is worth that no item has to do with another.",
+    )
+    neighbours: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="For how many others an item may speak: those it says most of.",
+    )
+    items: int = Field(
+        default=4000, ge=1, le=10_000, description="The most liked items that a training run learns about."
+    )
+    online: int = Field(
+        default=1000,
+        ge=1,
+        le=2000,
+        description="… and how many of them are learned about between training runs.",
+    )
+    growth: float = Field(
+        default=0.25,
+        ge=0.01,
+        le=10,
+        description="By which share likes must have changed to be learned from anew.",
+    )
+    likes: int = Field(
+        default=500_000, ge=100, le=10_000_000, description="How many likes are kept: the newest ones."
+    )
+
+    _likes: "_Likes" = PrivateAttr()
+    _model: "_Model" = PrivateAttr()
+    _changes: int = PrivateAttr()
+
+    def model_post_init(self, _: Any) -> None:
+        """Start with nothing learned."""
+        self._likes, self._model, self._changes = _Likes(), _Model(), 0
+
+    def propose(self, context: Context) -> NDArray[np.intp]:
+        """Rows of the catalogue, best first, at most `limit`."""
+        scores = self._scores(context, *self._taste(context))
+        wanted = best(scores, self.limit)
+        wanted = wanted[scores[wanted] > 0]
+        rows = context.catalog.rows(self._model.names[wanted + 1].tolist())
+        return rows[rows >= 0]
+
+    def rank(self, context: Context, candidates: Candidates) -> Floats:
+        """How well each candidate goes with what the user liked, as a share of the best item's score, shape (n,)."""
+        model = self._model
+        sources, pull = self._taste(context)
+        if len(sources) == 0:
+            return np.zeros(len(candidates))
+        scores = self._scores(context, sources, pull)
+        arms = model.arms.of(candidates)
+        found = np.concatenate(([0.0], scores / (scores.max() or 1.0)))[arms]
+        candidates.memo["because"] = np.where((found > 0)[:, None], model.reasons(sources, pull, arms), "")
+        return found
+
+    def learn(self, outcomes: Outcomes) -> None:
+        """Count who likes what. A correction that takes the reward to `liked` or below takes the like back."""
+        above = self.liked + _SLACK
+        now = outcomes.total > above
+        before = ~outcomes.first & (outcomes.total - outcomes.reward > above)
+        for place in np.flatnonzero(now != before).tolist():
+            self._likes.add(outcomes.users[place], outcomes.items[place], 1 if now[place] else -1)
+            self._changes += 1
+            self._likes = self._likes.newest(self.likes)
+            # What a training run has learned about more items is not given up for less.
+            if self._changes >= self._due and len(self._model) <= self.online:
+                self._fit(self.online, _ONLINE_LIKES)
+
+    def fit(self) -> None:
+        """Learn about up to `items` items from all likes that are kept: seconds, and 40 · items² bytes."""
+        self._fit(self.items, self.likes)
+
+    @property
+    def _due(self) -> float:
+        """How many changes of likes make it worth while to compute the weights anew."""
+        return max(_FIRST_FIT, self.growth * self._model.likes)
+
+    def _fit(self, items: int, likes: int) -> None:
+        users, liked = self._likes.pairs(likes)
+        chosen = most_liked(liked, items)
+        targets, weights = strongest(ease(together(users, liked, chosen), self.ridge), self.neighbours)
+        names = [self._likes.items[item] for item in chosen.tolist()]
+        self._model = _Model(names, targets, weights, len(self._likes))
+        self._changes = 0
+
+    def _taste(self, context: Context) -> tuple[NDArray[np.intp], Floats]:
+        """What the user likes of what the model knows, as places in it (m,), and how much each of them counts (m,)."""
+        history, model = context.history, self._model
+        arms = model.arms.of(history) if len(model) else np.zeros(len(history), dtype=np.int32)
+        reward = np.nan_to_num(history["reward"]) if len(history) else np.empty(0)
+        events = np.flatnonzero((reward > self.liked + _SLACK) & (arms > 0))
+        mine, newest = np.unique(arms[events], return_index=True)  # events come newest first
+        total = np.bincount(arms, weights=reward, minlength=len(model) + 1)[mine]
+        kept = total > self.liked + _SLACK
+        ages = history["age_days"][events[newest[kept]]] if kept.any() else np.empty(0)
+        return mine[kept].astype(np.intp) - 1, fading(ages, self.half_life_days)
+
+    def _scores(self, context: Context, sources: NDArray[np.intp], pull: Floats) -> Floats:
+        """Every item's score for somebody who likes `sources`, not below 0, shape (items of the model,)."""
+        scores = self._model.scores(sources, pull)
+        if self.repeats:
+            scores[sources] += pull
+        else:
+            scores[sources] = 0
+        return np.maximum(scores, 0.0)
+
+    def state(self) -> State:
+        """Who likes what, and the weights."""
+        return {**self._likes.state(), **self._model.state(), "changes": self._changes}
+
+    def load(self, state: State) -> None:
+        """Become what `state` gave. Raises ValueError where it doesn't fit."""
+        try:
+            likes, model = _Likes.of(state), _Model.of(state, self.neighbours)
+            changes = _count("changes", state)
+        except KeyError as key:
+            raise ValueError(f"the state has no {key}") from None
+        self._likes, self._model, self._changes = likes, model, changes
+
+    def explain(self, item: str, memo: Mapping[str, Any]) -> str:
+        """Which of the user's items spoke most for an item when it was ranked."""
+        because = memo.get("because") if item else None
+        if not isinstance(because, Sequence | np.ndarray) or isinstance(because, str):
+            return ""
+        liked = [repr(str(other)) for other in because if other]
+        return f"liked by people who liked {' and '.join(liked)}" if liked else ""
+
+
+class _Likes:
+    """Who likes what, the newest like last.
+
+    A user may like an item through several outcomes; the like lasts until all of them are taken back.
+    """
+
+    def __init__(self) -> None:
+        self.users: list[str] = []
+        self.items: list[str] = []
+        self._users: dict[str, int] = {}
+        self._items: dict[str, int] = {}
+        self._counts: dict[int, int] = {}  # by number of the user << 32 | number of the item
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, user: str, item: str, change: int) -> None:
+        """One outcome more or fewer that says a user likes an item."""
+        numbers = _number(self._users, self.users, user) << 32 | _number(self._items, self.items, item)
+        count = self._counts.pop(numbers, 0) + change
+        if count > 0:
+            self._counts[numbers] = count
+
+    def newest(self, most: int) -> "_Likes":
+        """Itself or, where there are an eighth more likes than `most`, its newest ones."""
+        if len(self) <= most + most // 8:
+            return self
+        kept = _Likes()
+        for numbers, count in islice(self._counts.items(), len(self) - most, None):
+            kept.add(self.users[numbers >> 32], self.items[numbers & 0xFFFFFFFF], count)
+        return kept
+
+    def pairs(self, most: int) -> tuple[Ints, Ints]:
+        """Users and items of the newest likes, by number, each of shape (n,)."""
+        start = max(len(self) - most, 0)
+        numbers = np.fromiter(islice(self._counts, start, None), dtype=np.int64, count=len(self) - start)
+        return (numbers >> 32).astype(np.int32), (numbers & 0xFFFFFFFF).astype(np.int32)
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        users, liked = self.pairs(len(self))
+        return {
+            "users": self.users.copy(),
+            "liked": self.items.copy(),
+            "likes": np.stack(
+                (users, liked, np.fromiter(self._counts.values(), np.int32, len(self))), axis=1
+            ),
+        }
+
+    @classmethod
+    def of(cls, state: State) -> "_Likes":
+        """What gave a state. Raises ValueError, KeyError, TypeError."""
+        users, items, rows = _texts("users", state), _texts("liked", state), state["likes"]
+        if not isinstance(rows, np.ndarray) or rows.dtype.kind != "i" or rows.shape != (len(rows), 3):
+            raise ValueError("likes must be whole numbers of shape (n, 3)")
+        if len(rows) and (rows.min() < 0 or (rows.max(axis=0)[:2] >= (len(users), len(items))).any()):
+            raise ValueError("likes must hold numbers of users and of items")
+        if len(rows) and rows[:, 2].min() < 1:
+            raise ValueError("every like must be counted at least once")
+        likes = cls()
+        likes.users, likes.items = users, items
+        likes._users = {user: number for number, user in enumerate(users)}
+        likes._items = {item: number for number, item in enumerate(items)}
+        numbers = rows[:, 0].astype(np.int64) << 32 | rows[:, 1].astype(np.int64)
+        likes._counts = dict(zip(numbers.tolist(), rows[:, 2].tolist(), strict=True))
+        if len(likes) < len(rows):
+            raise ValueError("a like is there twice")
+        return likes
+
+
+class _Model:
+    """What was fitted: for each of n items the k others that it speaks for, and how strongly.
+
+    targets, weights: shape (n, k). likes: how many there were when it was fitted.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str] = (),
+        targets: Ints | None = None,
+        weights: NDArray[np.float32] | None = None,
+        likes: int = 0,
+    ) -> None:
+        self.arms = Arms(ids)
+        self.names = np.array(["", *ids])
+        self.targets = np.empty((0, 0), dtype=np.int32) if targets is None else targets
+        self.weights = np.empty((0, 0), dtype=np.float32) if weights is None else weights
+        self.likes = likes
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def scores(self, sources: NDArray[np.intp], pull: Floats) -> Floats:
+        """Σ pull_i B_ij over the sources i, shape (n,)."""
+        said = self.weights[sources] * pull[:, None]
+        total: Floats = np.bincount(self.targets[sources].ravel(), said.ravel(), len(self)).astype(np.float64)
+        return total
+
+    def reasons(self, sources: NDArray[np.intp], pull: Floats, arms: Ints) -> NDArray[np.str_]:
+        """The sources that say most for each of some items, best first, "" where fewer do; shape (len(arms), 2)."""
+        asked, which = np.unique(arms, return_inverse=True)
+        place = np.full(len(self) + 1, len(asked))
+        place[asked] = np.arange(len(asked))
+        said = np.zeros((len(sources), len(asked) + 1))
+        rows = np.arange(len(sources))[:, None]
+        said[rows, place[self.targets[sources] + 1]] = self.weights[sources] * pull[:, None]
+        loudest = np.zeros((_REASONS, len(asked) + 1), dtype=np.intp)
+        for rank in range(_REASONS):
+            most, value = said.argmax(axis=0), said.max(axis=0)
+            loudest[rank] = np.where(value > 0, sources[most] + 1, 0)
+            np.put_along_axis(said, most[None], 0.0, axis=0)
+        return self.names[loudest[:, which].T]
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        return {"ids": self.arms.ids, "targets": self.targets, "weights": self.weights, "fitted": self.likes}
+
+    @classmethod
+    def of(cls, state: State, neighbours: int) -> "_Model":
+        """What gave a state. Raises ValueError, KeyError, TypeError."""
+        ids, targets, weights = _texts("ids", state), state["targets"], state["weights"]
+        shape = (len(ids), min(neighbours, len(ids)))
+        for name, array, kind in (("targets", targets, "i"), ("weights", weights, "f")):
+            if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != kind:
+                raise ValueError(f"{name} must be an array of shape {shape} for {len(ids)} items")
+        if targets.size and (targets.min() < 0 or targets.max() >= len(ids)):
+            raise ValueError(f"targets must be places among {len(ids)} items")
+        if not np.isfinite(weights).all():
+            raise ValueError("weights must be finite")
+        likes = _count("fitted", state)
+        return cls(ids, targets.astype(np.int32), weights.astype(np.float32), likes)
+
+
+def most_liked(liked: Ints, most: int) -> NDArray[np.intp]:
+    """The items with the most likes, the earlier number where they are equal, ascending, at most `most` of them."""
+    counts = np.bincount(liked).astype(np.float64)
+    return np.sort(best(counts, min(most, int(np.count_nonzero(counts)))))
+
+
+def together(users: Ints, liked: Ints, items: NDArray[np.integer]) -> Floats:
+    """By how many users both of two items are liked: XᵀX, shape (n, n) for the numbers of n items, ascending."""
+    from scipy import sparse  # which takes long to import, and is needed only here
+
+    column = np.minimum(np.searchsorted(items, liked), max(len(items) - 1, 0))
+    held = np.flatnonzero(items[column] == liked) if len(items) else np.empty(0, dtype=np.intp)
+    _, row = np.unique(users[held], return_inverse=True)
+    ones = np.ones(len(held), dtype=np.float32)  # whole numbers are exact up to 2^24, in any order
+    shape = (int(row.max(initial=-1)) + 1, len(items))
+    likes = sparse.csr_array((ones, (row, column[held])), shape=shape)
+    counted: Floats = (likes.T @ likes).toarray().astype(np.float64)
+    return counted
+
+
+def ease(gram: Floats, ridge: float) -> Floats:
+    """The weights B of EASE from XᵀX, shape (n, n): what a like of item i says for item j (Steck 2019, eq. 8)."""
+    inverse = np.linalg.inv(gram + ridge * np.eye(len(gram)))
+    weights: Floats = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def strongest(weights: Floats, most: int) -> tuple[Ints, NDArray[np.float32]]:
+    """In each row the `most` weights that are furthest from 0: columns, ascending, and weights, shape (n, k)."""
+    count = len(weights)
+    rounded = np.rint(weights * _STEPS).astype(np.int64)
+    # Size and place in one number, so that which of equal weights are taken is not up to the way of sorting.
+    keys = np.abs(rounded) << 32 | np.arange(count)[::-1]
+    rest = max(count - most, 0)
+    order = np.argpartition(keys, rest, axis=1) if rest else np.tile(np.arange(count), (count, 1))
+    targets = np.sort(order[:, rest:], axis=1)
+    chosen = np.take_along_axis(rounded, targets, axis=1)
+    return targets.astype(np.int32), (chosen / _STEPS).astype(np.float32)
+
+
+def _number(numbers: dict[str, int], names: list[str], name: str) -> int:
+    """The number of a name, given when it first comes."""
+    number = numbers.setdefault(name, len(names))
+    if number == len(names):
+        names.append(name)
+    return number
+
+
+def _texts(name: str, state: State) -> list[str]:
+    texts = state[name]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} must be a list of texts")
+    if len(set(texts)) < len(texts):
+        raise ValueError(f"{name} must have each text once")
+    return list(texts)
+
+
+def _count(name: str, state: State) -> int:
+    count = state[name]
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError(f"{name} must be a whole number, not below 0")
+    return count
