@@ -27,7 +27,7 @@ Ints = NDArray[np.int32]
 _FIRST_FIT = 10
 """The first fit comes with as many likes."""
 _ONLINE_LIKES = 100_000
-"""A fit while learning reads the newest likes, so that however long the log is, decisions needn't wait for it."""
+"""A fit while learning reads the newest likes: however long the log is, decisions don't wait for it."""
 _STEPS = 2.0**16
 """Weights are whole numbers of 1 / _STEPS: the last bits of an inverse differ between processors."""
 _SLACK = 1e-9
@@ -72,7 +72,7 @@ class Collaborative(Policy):
         default=4000, ge=1, le=10_000, description="The most liked items that a training run learns about."
     )
     online: int = Field(
-        default=1000,
+        default=500,
         ge=1,
         le=2000,
         description="… and how many of them are learned about between training runs.",
@@ -112,7 +112,8 @@ class Collaborative(Policy):
         scores = self._scores(context, sources, pull)
         arms = model.arms.of(candidates)
         found = np.concatenate(([0.0], scores / (scores.max() or 1.0)))[arms]
-        candidates.memo["because"] = np.where((found > 0)[:, None], model.reasons(sources, pull, arms), "")
+        reasons = model.reasons(sources, pull, arms, own=self.repeats)
+        candidates.memo["because"] = np.where((found > 0)[:, None], reasons, "")
         return found
 
     def learn(self, outcomes: Outcomes) -> None:
@@ -121,8 +122,8 @@ class Collaborative(Policy):
         now = outcomes.total > above
         before = ~outcomes.first & (outcomes.total - outcomes.reward > above)
         for place in np.flatnonzero(now != before).tolist():
-            self._likes.add(outcomes.users[place], outcomes.items[place], 1 if now[place] else -1)
-            self._changes += 1
+            change = 1 if now[place] else -1
+            self._changes += self._likes.add(outcomes.users[place], outcomes.items[place], change)
             self._likes = self._likes.newest(self.likes)
             # What a training run has learned about more items is not given up for less.
             if self._changes >= self._due and len(self._model) <= self.online:
@@ -130,7 +131,7 @@ class Collaborative(Policy):
 
     def fit(self) -> None:
         """Learn about up to `items` items from all likes that are kept: seconds, and 40 · items² bytes."""
-        self._fit(self.items, self.likes)
+        self._fit(self.items, len(self._likes))
 
     @property
     def _due(self) -> float:
@@ -184,8 +185,10 @@ class Collaborative(Policy):
         because = memo.get("because") if item else None
         if not isinstance(because, Sequence | np.ndarray) or isinstance(because, str):
             return ""
-        liked = [repr(str(other)) for other in because if other]
-        return f"liked by people who liked {' and '.join(liked)}" if liked else ""
+        others = [repr(str(other)) for other in because if other and other != item]
+        said = ["liked before"] if item in because else []
+        said += [f"liked by people who liked {' and '.join(others)}"] if others else []
+        return "; ".join(said)
 
 
 class _Likes:
@@ -204,12 +207,16 @@ class _Likes:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def add(self, user: str, item: str, change: int) -> None:
-        """One outcome more or fewer that says a user likes an item."""
+    def add(self, user: str, item: str, change: int) -> bool:
+        """So many outcomes more or fewer say that a user likes an item; whether that makes a like or ends one."""
+        if change < 0 and (user not in self._users or item not in self._items):
+            return False  # it was forgotten
         numbers = _number(self._users, self.users, user) << 32 | _number(self._items, self.items, item)
-        count = self._counts.pop(numbers, 0) + change
-        if count > 0:
+        before = self._counts.pop(numbers, 0)
+        count = max(before + change, 0)
+        if count:
             self._counts[numbers] = count
+        return (before > 0) != (count > 0)
 
     def newest(self, most: int) -> "_Likes":
         """Itself or, where there are an eighth more likes than `most`, its newest ones."""
@@ -286,14 +293,19 @@ class _Model:
         total: Floats = np.bincount(self.targets[sources].ravel(), said.ravel(), len(self)).astype(np.float64)
         return total
 
-    def reasons(self, sources: NDArray[np.intp], pull: Floats, arms: Ints) -> NDArray[np.str_]:
-        """The sources that say most for each of some items, best first, "" where fewer do; shape (len(arms), 2)."""
+    def reasons(self, sources: NDArray[np.intp], pull: Floats, arms: Ints, *, own: bool) -> NDArray[np.str_]:
+        """The sources that say most for each of some items, best first, "" where fewer do; shape (len(arms), 2).
+
+        own: whether a source speaks for itself, too.
+        """
         asked, which = np.unique(arms, return_inverse=True)
         place = np.full(len(self) + 1, len(asked))
         place[asked] = np.arange(len(asked))
         said = np.zeros((len(sources), len(asked) + 1))
         rows = np.arange(len(sources))[:, None]
         said[rows, place[self.targets[sources] + 1]] = self.weights[sources] * pull[:, None]
+        if own:
+            said[rows[:, 0], place[sources + 1]] = pull
         loudest = np.zeros((_REASONS, len(asked) + 1), dtype=np.intp)
         for rank in range(_REASONS):
             most, value = said.argmax(axis=0), said.max(axis=0)

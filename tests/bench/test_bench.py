@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "startup")
+BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "collaborative", "startup")
 
 
 @pytest.mark.parametrize("name", BENCHES)
