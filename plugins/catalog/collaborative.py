@@ -5,8 +5,12 @@ every item is predicted from all others by ridge regression, in closed form,
 
     P = (XᵀX + ridge · I)⁻¹,    B_ij = -P_ij / P_jj,    B_ii = 0                         (equations 7 and 8)
 
-and what a user likes next is Σ w_i B_ij over the items i that he liked, w fading with age. B needs to be computed
-anew only when likes have grown; what a user liked counts at once.
+and what a user likes next is c_j Σ w_i B_ij over the items i that he liked. Likes fade by half every h days:
+
+    w_i = Σ 2^(-age / h) over the times he liked i,    c_j = mean of 2^(-age / h) over all likes of j
+
+so that what was liked lately says more, and what everybody likes of late comes first. B needs to be computed anew only
+when likes have grown; what a user liked counts at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +36,7 @@ _STEPS = 2.0**16
 """Weights are whole numbers of 1 / _STEPS: the last bits of an inverse differ between processors."""
 _SLACK = 1e-9
 """Rewards are sums: those this near to the threshold are at it."""
+_DAY = 86_400.0
 _REASONS = 2
 """How many of a user's items are named as the reason for a candidate."""
 
@@ -54,7 +59,10 @@ class Collaborative(Policy):
         description="Whether items that the user liked before may come again: for what is bought anew.",
     )
     half_life_days: float = Field(
-        default=60.0, ge=0.001, le=36_500, description="Days after which a user's like says half as much."
+        default=60.0,
+        ge=0.001,
+        le=36_500,
+        description="Days after which a like counts half: as a sign of the user's taste, and of an item's time.",
     )
     ridge: float = Field(
         default=200.0,
@@ -122,8 +130,8 @@ class Collaborative(Policy):
         now = outcomes.total > above
         before = ~outcomes.first & (outcomes.total - outcomes.reward > above)
         for place in np.flatnonzero(now != before).tolist():
-            change = 1 if now[place] else -1
-            self._changes += self._likes.add(outcomes.users[place], outcomes.items[place], change)
+            change, time = 1 if now[place] else -1, float(outcomes.time[place])
+            self._changes += self._likes.add(outcomes.users[place], outcomes.items[place], change, time)
             self._likes = self._likes.newest(self.likes)
             # What a training run has learned about more items is not given up for less.
             if self._changes >= self._due and len(self._model) <= self.online:
@@ -139,9 +147,11 @@ class Collaborative(Policy):
         return max(_FIRST_FIT, self.growth * self._model.likes)
 
     def _fit(self, items: int, likes: int) -> None:
-        users, liked = self._likes.pairs(likes)
+        users, liked, times = self._likes.arrays(likes)
         chosen = most_liked(liked, items)
-        targets, weights = strongest(ease(together(users, liked, chosen), self.ridge), self.neighbours)
+        lively = current(liked, times, self.half_life_days)[chosen]
+        says = ease(together(users, liked, chosen), self.ridge) * lively
+        targets, weights = strongest(says, self.neighbours)
         names = [self._likes.items[item] for item in chosen.tolist()]
         self._model = _Model(names, targets, weights, len(self._likes))
         self._changes = 0
@@ -149,14 +159,16 @@ class Collaborative(Policy):
     def _taste(self, context: Context) -> tuple[NDArray[np.intp], Floats]:
         """What the user likes of what the model knows, as places in it (m,), and how much each of them counts (m,)."""
         history, model = context.history, self._model
-        arms = model.arms.of(history) if len(model) else np.zeros(len(history), dtype=np.int32)
-        reward = np.nan_to_num(history["reward"]) if len(history) else np.empty(0)
-        events = np.flatnonzero((reward > self.liked + _SLACK) & (arms > 0))
-        mine, newest = np.unique(arms[events], return_index=True)  # events come newest first
-        total = np.bincount(arms, weights=reward, minlength=len(model) + 1)[mine]
-        kept = total > self.liked + _SLACK
-        ages = history["age_days"][events[newest[kept]]] if kept.any() else np.empty(0)
-        return mine[kept].astype(np.intp) - 1, fading(ages, self.half_life_days)
+        if len(history) == 0 or len(model) == 0:
+            return np.empty(0, dtype=np.intp), np.empty(0)
+        above, size = self.liked + _SLACK, len(model) + 1
+        arms, reward = model.arms.of(history), np.nan_to_num(history["reward"])
+        events = np.flatnonzero((reward > above) & (arms > 0))
+        counted = fading(history["age_days"][events], self.half_life_days)
+        pull: Floats = np.bincount(arms[events], counted, size).astype(np.float64)
+        total = np.bincount(arms, weights=reward, minlength=size)  # what was taken back is not liked
+        sources = np.flatnonzero((pull > 0) & (total > above))
+        return sources - 1, pull[sources]
 
     def _scores(self, context: Context, sources: NDArray[np.intp], pull: Floats) -> Floats:
         """Every item's score for somebody who likes `sources`, not below 0, shape (items of the model,)."""
@@ -202,20 +214,21 @@ class _Likes:
         self.items: list[str] = []
         self._users: dict[str, int] = {}
         self._items: dict[str, int] = {}
-        self._counts: dict[int, int] = {}  # by number of the user << 32 | number of the item
+        # By number of the user << 32 | number of the item: how many outcomes say so, and when one did last.
+        self._held: dict[int, tuple[int, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._held)
 
-    def add(self, user: str, item: str, change: int) -> bool:
+    def add(self, user: str, item: str, change: int, time: float) -> bool:
         """So many outcomes more or fewer say that a user likes an item; whether that makes a like or ends one."""
         if change < 0 and (user not in self._users or item not in self._items):
             return False  # it was forgotten
         numbers = _number(self._users, self.users, user) << 32 | _number(self._items, self.items, item)
-        before = self._counts.pop(numbers, 0)
+        before, last = self._held.pop(numbers, (0, time))
         count = max(before + change, 0)
         if count:
-            self._counts[numbers] = count
+            self._held[numbers] = (count, time if change > 0 else last)
         return (before > 0) != (count > 0)
 
     def newest(self, most: int) -> "_Likes":
@@ -223,30 +236,32 @@ class _Likes:
         if len(self) <= most + most // 8:
             return self
         kept = _Likes()
-        for numbers, count in islice(self._counts.items(), len(self) - most, None):
-            kept.add(self.users[numbers >> 32], self.items[numbers & 0xFFFFFFFF], count)
+        for numbers, (count, time) in islice(self._held.items(), len(self) - most, None):
+            kept.add(self.users[numbers >> 32], self.items[numbers & 0xFFFFFFFF], count, time)
         return kept
 
-    def pairs(self, most: int) -> tuple[Ints, Ints]:
-        """Users and items of the newest likes, by number, each of shape (n,)."""
+    def arrays(self, most: int) -> tuple[Ints, Ints, Floats]:
+        """Users and items by number, and times of the newest likes, each of shape (n,)."""
         start = max(len(self) - most, 0)
-        numbers = np.fromiter(islice(self._counts, start, None), dtype=np.int64, count=len(self) - start)
-        return (numbers >> 32).astype(np.int32), (numbers & 0xFFFFFFFF).astype(np.int32)
+        count = len(self) - start
+        numbers = np.fromiter(islice(self._held, start, None), np.int64, count)
+        times = np.fromiter((time for _, time in islice(self._held.values(), start, None)), np.float64, count)
+        return (numbers >> 32).astype(np.int32), (numbers & 0xFFFFFFFF).astype(np.int32), times
 
     def state(self) -> dict[str, Any]:
         """All of it."""
-        users, liked = self.pairs(len(self))
+        users, liked, times = self.arrays(len(self))
+        counts = np.fromiter((count for count, _ in self._held.values()), np.int32, len(self))
         return {
             "users": self.users.copy(),
             "liked": self.items.copy(),
-            "likes": np.stack(
-                (users, liked, np.fromiter(self._counts.values(), np.int32, len(self))), axis=1
-            ),
+            "likes": np.stack((users, liked, counts), axis=1),
+            "times": times,
         }
 
     @classmethod
     def of(cls, state: State) -> "_Likes":
-        """What gave a state. Raises ValueError, KeyError, TypeError."""
+        """What gave a state. Raises ValueError, KeyError."""
         users, items, rows = _texts("users", state), _texts("liked", state), state["likes"]
         if not isinstance(rows, np.ndarray) or rows.dtype.kind != "i" or rows.shape != (len(rows), 3):
             raise ValueError("likes must be whole numbers of shape (n, 3)")
@@ -254,12 +269,16 @@ class _Likes:
             raise ValueError("likes must hold numbers of users and of items")
         if len(rows) and rows[:, 2].min() < 1:
             raise ValueError("every like must be counted at least once")
+        times = state["times"]
+        if not isinstance(times, np.ndarray) or times.shape != rows.shape[:1] or not _finite(times):
+            raise ValueError("times must be finite numbers, one for each like")
         likes = cls()
         likes.users, likes.items = users, items
         likes._users = {user: number for number, user in enumerate(users)}
         likes._items = {item: number for number, item in enumerate(items)}
         numbers = rows[:, 0].astype(np.int64) << 32 | rows[:, 1].astype(np.int64)
-        likes._counts = dict(zip(numbers.tolist(), rows[:, 2].tolist(), strict=True))
+        held = zip(rows[:, 2].tolist(), times.tolist(), strict=True)
+        likes._held = dict(zip(numbers.tolist(), held, strict=True))
         if len(likes) < len(rows):
             raise ValueError("a like is there twice")
         return likes
@@ -319,16 +338,16 @@ class _Model:
 
     @classmethod
     def of(cls, state: State, neighbours: int) -> "_Model":
-        """What gave a state. Raises ValueError, KeyError, TypeError."""
+        """What gave a state. Raises ValueError, KeyError."""
         ids, targets, weights = _texts("ids", state), state["targets"], state["weights"]
         shape = (len(ids), min(neighbours, len(ids)))
-        for name, array, kind in (("targets", targets, "i"), ("weights", weights, "f")):
-            if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != kind:
+        for name, array in (("targets", targets), ("weights", weights)):
+            if not isinstance(array, np.ndarray) or array.shape != shape:
                 raise ValueError(f"{name} must be an array of shape {shape} for {len(ids)} items")
-        if targets.size and (targets.min() < 0 or targets.max() >= len(ids)):
+        if targets.dtype.kind != "i" or (targets.size and not 0 <= targets.min() <= targets.max() < len(ids)):
             raise ValueError(f"targets must be places among {len(ids)} items")
-        if not np.isfinite(weights).all():
-            raise ValueError("weights must be finite")
+        if not _finite(weights):
+            raise ValueError("weights must be finite numbers")
         likes = _count("fitted", state)
         return cls(ids, targets.astype(np.int32), weights.astype(np.float32), likes)
 
@@ -337,6 +356,19 @@ def most_liked(liked: Ints, most: int) -> NDArray[np.intp]:
     """The items with the most likes, the earlier number where they are equal, ascending, at most `most` of them."""
     counts = np.bincount(liked).astype(np.float64)
     return np.sort(best(counts, min(most, int(np.count_nonzero(counts)))))
+
+
+def current(liked: Ints, times: Floats, half_life_days: float) -> Floats:
+    """How much of each item's likes is of late: the mean of 2^(-age / half-life) as a share of the largest one.
+
+    The age is measured from the newest like of all. Shape (largest number of an item + 1,), 0 for items without likes.
+    """
+    if len(liked) == 0:
+        return np.empty(0)
+    faded = np.bincount(liked, weights=fading((times.max() - times) / _DAY, half_life_days))
+    mean = faded / np.maximum(np.bincount(liked), 1)
+    shares: Floats = mean / mean.max()
+    return shares
 
 
 def together(users: Ints, liked: Ints, items: NDArray[np.integer]) -> Floats:
@@ -389,6 +421,10 @@ def _texts(name: str, state: State) -> list[str]:
     if len(set(texts)) < len(texts):
         raise ValueError(f"{name} must have each text once")
     return list(texts)
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and bool(np.isfinite(array).all())
 
 
 def _count(name: str, state: State) -> int:

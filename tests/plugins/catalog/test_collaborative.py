@@ -43,8 +43,9 @@ def outcomes_of(
     *,
     first: Sequence[bool] | None = None,
     total: Sequence[float] | None = None,
+    days: Sequence[float] | None = None,
 ) -> Outcomes:
-    """Outcomes of (user, item, reward)."""
+    """Outcomes of (user, item, reward), so many days from now."""
     count = len(deeds)
     reward = np.array([reward for *_, reward in deeds], dtype=np.float64)
     return Outcomes(
@@ -56,7 +57,7 @@ def outcomes_of(
         first=np.array([True] * count if first is None else first, dtype=np.bool_),
         propensity=np.full(count, np.nan),
         position=np.full(count, -1, dtype=np.int32),
-        time=np.full(count, NOW),
+        time=NOW + 86_400 * np.array([0.0] * count if days is None else days),
         situations=[{}] * count,
         memos=[{}] * count,
     )
@@ -143,6 +144,22 @@ class TestWeights:
         assert np.abs(found).max() > 100 * STEP
         np.testing.assert_allclose(found, solved(deeds, ridge), atol=STEP)
 
+    def test_what_was_liked_lately_comes_first(self) -> None:
+        """Weights are scaled by the mean of 2^(-age / half-life) over an item's likes."""
+        deeds = crowd()
+        days = np.sort(np.random.default_rng(7).uniform(0, 200, len(deeds))).tolist()
+        policy = Collaborative(ridge=20, half_life_days=30)
+        policy.learn(outcomes_of(deeds, days=days))
+        policy.fit()
+        lively = np.zeros(ITEMS)
+        for item in range(ITEMS):
+            ages = [
+                days[-1] - day for day, (_, liked, _) in zip(days, deeds, strict=True) if liked == f"i{item}"
+            ]
+            lively[item] = np.mean([2 ** (-age / 30) for age in ages])
+        wanted = solved(deeds, 20) * lively / lively.max()
+        np.testing.assert_allclose(weights_of(policy), wanted, atol=STEP)
+
     def test_an_item_speaks_for_the_neighbours_it_says_most_of(self) -> None:
         deeds = crowd()
         every, few = weights_of(taught(deeds, ridge=20)), weights_of(taught(deeds, ridge=20, neighbours=4))
@@ -191,6 +208,14 @@ class TestDeciding:
         order = [f"i{item}" for item in np.argsort(-found, kind="stable") if found[item] > 0]
         assert proposed(policy, context) == order
         assert order[:2] == ["i6", "i9"] or order[:2] == ["i9", "i6"]
+
+    def test_what_was_liked_again_counts_again(self) -> None:
+        policy, weights = taught(crowd(), ridge=20), solved(crowd(), 20)
+        context = context_of(("i0", 1.0, 0.0), ("i1", 1.0, 0.0), ("i0", 1.0, 60.0))
+        wanted = np.maximum(1.5 * weights[0] + weights[1], 0)
+        wanted[[0, 1]] = 0
+        found = policy.rank(context, everything(context))
+        np.testing.assert_allclose(found, wanted / wanted.max(), atol=20 * STEP / wanted.max())
 
     def test_a_score_doesnt_depend_on_who_else_is_ranked(self) -> None:
         policy, context = taught(crowd(), ridge=20), context_of("i0")
@@ -413,17 +438,21 @@ class TestState:
             ({"users": "ann"}, "users must be a list of texts"),
             ({"liked": [7]}, "liked must be a list of texts"),
             ({"ids": ["i0"] * ITEMS}, "ids must have each text once"),
+            ({"likes": np.zeros((3, 3), dtype=np.int32)}, "at least once"),
             ({"likes": np.zeros((3, 2), dtype=np.int32)}, r"shape \(n, 3\)"),
             ({"likes": np.zeros((3, 3))}, "whole numbers"),
             ({"likes": [[0, 0, 1]]}, "whole numbers"),
             ({"likes": np.int32(4)}, "whole numbers"),
             ({"likes": np.array([[0, 0, 0]])}, "at least once"),
             ({"likes": np.array([[-1, 0, 1]])}, "numbers of users"),
-            ({"likes": np.array([[0, 0, 1], [0, 0, 1]])}, "twice"),
+            ({"likes": np.array([[0, 0, 1], [0, 0, 1]]), "times": np.zeros(2)}, "twice"),
             ({"targets": np.zeros((2, 2), dtype=np.int32)}, "targets must be an array of shape"),
             ({"targets": np.full((ITEMS, ITEMS), ITEMS, dtype=np.int32)}, "places among 12 items"),
             ({"targets": None}, "targets must be an array"),
-            ({"weights": np.zeros((ITEMS, ITEMS), dtype=np.int32)}, "weights must be an array"),
+            ({"targets": np.zeros((ITEMS, ITEMS))}, "places among 12 items"),
+            ({"weights": np.zeros((ITEMS, ITEMS), dtype=np.int32)}, "finite numbers"),
+            ({"times": np.zeros(3)}, "one for each like"),
+            ({"times": [NOW]}, "one for each like"),
             ({"weights": np.full((ITEMS, ITEMS), np.nan, dtype=np.float32)}, "finite"),
             ({"fitted": -1}, "fitted must be a whole number"),
             ({"changes": 0.5}, "changes must be a whole number"),
