@@ -6,10 +6,10 @@ never sold before can't be recommended by anything here, and isn't asked for. Tw
 - new: which items will a customer buy that he never bought before? What he bought before isn't recommended.
 - all: which items will he buy? Most of them are repeats, and may be recommended (`repeats: true`).
 
-ALS is that of the library `implicit` (Hu, Koren & Volinsky 2008), on the number of purchases. Its options are the best
-of a grid, for each question its own, by nDCG@10 on the 30 days before the last; ours are the defaults. ALS knows nothing of
-time. So that the difference isn't taken for the model's, it stands there once more with its scores multiplied by how
-current an item is, as ours are.
+ALS is that of the library `implicit` (Hu, Koren & Volinsky 2008), on the number of purchases. Its options are the
+best of a grid, for each question its own, by nDCG@10 on the 30 days before the last; ours are the defaults. ALS
+knows nothing of time. So that the difference isn't taken for the model's, it stands there once more with its scores
+multiplied by how current an item is, as ours are.
 """
 
 import csv
@@ -155,7 +155,7 @@ def _current(purchases: _Purchases, split: _Split) -> Floats:
     until = int(np.searchsorted(purchases.times, split.time, side="right"))
     found = np.zeros(len(purchases.item_ids))
     shares = current(
-        purchases.items[:until].astype(np.int32), purchases.times[:until], Collaborative().half_life_days
+        purchases.items[:until].astype(np.int32), purchases.times[:until], Collaborative().current_days
     )
     found[: len(shares)] = shares
     return found

@@ -5,9 +5,10 @@ every item is predicted from all others by ridge regression, in closed form,
 
     P = (XᵀX + ridge · I)⁻¹,    B_ij = -P_ij / P_jj,    B_ii = 0                         (equations 7 and 8)
 
-and what a user likes next is c_j Σ w_i B_ij over the items i that he liked. Likes fade by half every h days:
+and what a user likes next is c_j Σ w_i B_ij over the items i that he liked. Likes fade by half every so many days:
 
-    w_i = Σ 2^(-age / h) over the times he liked i,    c_j = mean of 2^(-age / h) over all likes of j
+    w_i = Σ 2^(-age / half_life_days) over the times he liked i
+    c_j = mean of 2^(-age / current_days) over all likes of j
 
 so that what was liked lately says more, and what everybody likes of late comes first. B needs to be computed anew only
 when likes have grown; what a user liked counts at once.
@@ -62,7 +63,13 @@ class Collaborative(Policy):
         default=60.0,
         ge=0.001,
         le=36_500,
-        description="Days after which a like counts half: as a sign of the user's taste, and of an item's time.",
+        description="Days after which a user's like says half as much of his taste.",
+    )
+    current_days: float = Field(
+        default=14.0,
+        ge=0.001,
+        le=36_500,
+        description="Days after which a like says half as much of an item's being liked of late.",
     )
     ridge: float = Field(
         default=200.0,
@@ -149,7 +156,7 @@ class Collaborative(Policy):
     def _fit(self, items: int, likes: int) -> None:
         users, liked, times = self._likes.arrays(likes)
         chosen = most_liked(liked, items)
-        lively = current(liked, times, self.half_life_days)[chosen]
+        lively = current(liked, times, self.current_days)[chosen]
         says = ease(together(users, liked, chosen), self.ridge) * lively
         targets, weights = strongest(says, self.neighbours)
         names = [self._likes.items[item] for item in chosen.tolist()]

@@ -148,7 +148,7 @@ class TestWeights:
         """Weights are scaled by the mean of 2^(-age / half-life) over an item's likes."""
         deeds = crowd()
         days = np.sort(np.random.default_rng(7).uniform(0, 200, len(deeds))).tolist()
-        policy = Collaborative(ridge=20, half_life_days=30)
+        policy = Collaborative(ridge=20, current_days=30)
         policy.learn(outcomes_of(deeds, days=days))
         policy.fit()
         lively = np.zeros(ITEMS)
