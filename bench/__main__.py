@@ -12,7 +12,16 @@ from pathlib import Path
 from .report import Measured, show, write
 from .rows import Row
 
-BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "collaborative", "startup", "learning")
+BENCHES = (
+    "decision",
+    "serving",
+    "interactions",
+    "retrieval",
+    "thompson",
+    "collaborative",
+    "startup",
+    "learning",
+)
 
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
