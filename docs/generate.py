@@ -24,6 +24,7 @@ BUILT_IN = (
     "files",
     "embeddings",
     "linucb",
+    "dqn",
     "q_learning",
     "thompson",
 )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
+from ..catalog import CatalogSnapshot
 from ..clock import ManualClock
 from ..config import DomainPlan, Settings
 from ..context import Request
@@ -23,7 +24,7 @@ from .people import Hidden, People
 
 Floats = NDArray[np.float64]
 
-_LONG_AGO = 0.0
+LONG_AGO = 0.0
 """When a simulation's items are brought in: before everything else."""
 _DEFAULT_START = 1_767_225_600.0
 """Where no item has a time: 2026-01-01."""
@@ -49,14 +50,14 @@ class Life:
 
 def learning(settings: Settings, domain: str) -> Settings:
     """The domain as it is, alone and in a store of its own."""
-    return _alone(settings, domain, plan_of(settings, domain))
+    return alone(settings, domain, plan_of(settings, domain))
 
 
 def unlearning(settings: Settings, domain: str) -> Settings:
     """The same composition without policies and without exploration."""
     plan = plan_of(settings, domain)
     slate = plan.slate.model_copy(update={"explore": 0.0})
-    return _alone(settings, domain, replace(plan, policies=(), slate=slate))
+    return alone(settings, domain, replace(plan, policies=(), slate=slate))
 
 
 def plan_of(settings: Settings, domain: str) -> DomainPlan:
@@ -84,7 +85,7 @@ def live(
     with TemporaryDirectory(prefix="tastemaker-") as folder:
         store = SecretStr(f"sqlite:///{Path(folder) / 'simulation.db'}")
         if settings.domains[domain].items.collector is None:
-            _copied_items(settings, store, domain)
+            copied_items(settings, store, domain)
         town = _Town(replace(settings, store=store), domain, seed, people, rounds, hidden, habits, progress)
         return asyncio.run(town.live())
 
@@ -109,7 +110,7 @@ class _Town:
 
     async def live(self) -> Life:
         kinds = Kinds(self._domain, plan_of(self._settings, self._domain).reward)
-        clock = ManualClock(_LONG_AGO)
+        clock = ManualClock(LONG_AGO)
         async with Orchestrator(
             self._settings, clock=clock, follow=False, slate_ids=self._slate_id
         ) as orchestrator:
@@ -117,10 +118,10 @@ class _Town:
             catalog = agent.catalog.snapshot()
             people = People(catalog, agent.plan, self._count, self._seed, self._hidden)
             answers = Answers(people, catalog, kinds, self._habits)
-            clock.advance(_start(agent.plan, orchestrator) - clock())
+            clock.advance(start_of(agent.plan, catalog) - clock())
             for name, profile in zip(people.names, people.profiles, strict=True):
                 await orchestrator.put_profile(name, profile)
-            pause = max(_HOURS * _HOUR, agent.plan.learning.window_minutes * _MINUTE + 1)
+            pause = pause_of(agent.plan)
             reward, liked = np.zeros(self._rounds), np.zeros(self._rounds)
             shown, degraded, seconds, interactions = 0, 0, 0.0, 0
             for number in range(self._rounds):
@@ -167,25 +168,29 @@ class _Town:
         return f"simulated-{self._seed}-{self._slates}"
 
 
-def _alone(settings: Settings, domain: str, plan: DomainPlan) -> Settings:
-    # No decision may depend on how busy the machine is.
+def alone(settings: Settings, domain: str, plan: DomainPlan) -> Settings:
+    """Only this domain, without a deadline: no decision may depend on how busy the machine is."""
     slate = plan.slate.model_copy(update={"deadline_ms": 60_000.0})
     return replace(settings, domains={domain: replace(plan, slate=slate)})
 
 
-def _start(plan: DomainPlan, orchestrator: Orchestrator) -> float:
+def pause_of(plan: DomainPlan) -> float:
+    """Seconds between two slates of a person, in which the windows of the first one close."""
+    return max(_HOURS * _HOUR, plan.learning.window_minutes * _MINUTE + 1)
+
+
+def start_of(plan: DomainPlan, catalog: CatalogSnapshot) -> float:
     """The day after the newest time in the catalogue: the same whenever the simulation runs."""
-    catalog = orchestrator.agent(plan.name).catalog.snapshot()
     times = [catalog.column(field)[catalog.live] for field in plan.items.schema.of_type("time")]
     newest = np.nanmax(np.concatenate([*times, [-np.inf]]))
-    return float(newest) + _DAY if newest > _LONG_AGO else _DEFAULT_START
+    return float(newest) + _DAY if newest > LONG_AGO else _DEFAULT_START
 
 
-def _copied_items(settings: Settings, target: SecretStr, domain: str) -> None:
-    """Items that came through the API are in the domain's own store only."""
+def copied_items(settings: Settings, target: SecretStr, domain: str) -> None:
+    """Bring items that came through the API, and are in the domain's own store only, into another."""
     source = Store(settings.store.get_secret_value())
     try:
-        copy = Store(target.get_secret_value(), clock=lambda: _LONG_AGO)
+        copy = Store(target.get_secret_value(), clock=lambda: LONG_AGO)
         try:
             items = [(name, body) for name, body, _ in source.items(domain) if body is not None]
             for first in range(0, len(items), 1000):
