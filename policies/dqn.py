@@ -41,7 +41,9 @@ class Ranker(Policy):
     blocking: ClassVar[bool] = False
 
     features: tuple[Feature, ...] = Field(
-        default=(Feature(embedding=16),), min_length=1, description="What an item, user and situation are to it."
+        default=(Feature(embedding=16),),
+        min_length=1,
+        description="What an item, user and situation are to it.",
     )
     low: float = Field(
         default=0.0, allow_inf_nan=False, description="The reward that counts as a full failure."
@@ -50,13 +52,22 @@ class Ranker(Policy):
         default=1.0, allow_inf_nan=False, description="The reward that counts as a full success."
     )
     gamma: float = Field(
-        default=0.8, ge=0, lt=1, description="How much the next slate counts beside this one; 0 looks no further."
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="How much the next slate counts beside this one; 0 looks no further.",
     )
     return_hours: float = Field(
-        default=168.0, gt=0, le=1e5, description="Who doesn't come back for so long has left: nothing follows."
+        default=168.0,
+        gt=0,
+        le=1e5,
+        description="Who doesn't come back for so long has left: nothing follows.",
     )
     history: int = Field(
-        default=20, ge=0, le=1000, description="How many of a user's latest interactions are summed up; 0: none."
+        default=20,
+        ge=0,
+        le=1000,
+        description="How many of a user's latest interactions are summed up; 0: none.",
     )
     hidden: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
         default=(64, 64), max_length=4, description="Units of each hidden layer; none makes Q linear."
@@ -65,17 +76,28 @@ class Ranker(Policy):
         default=False, description="Learn what a state is worth apart from what an item adds to it."
     )
     learning_rate: float = Field(default=0.001, gt=0, le=1, description="Adam's step size.")
-    batch: int = Field(default=64, ge=1, le=4096, description="Outcomes that a step learns from.")
+    batch: int = Field(default=32, ge=1, le=4096, description="Outcomes that a step learns from.")
     every: int = Field(default=4, ge=1, le=100_000, description="New outcomes between two steps.")
     sync: int = Field(
-        default=200, ge=1, le=1_000_000, description="Steps after which the target network is brought up to date."
+        default=200,
+        ge=1,
+        le=1_000_000,
+        description="Steps after which the target network is brought up to date.",
     )
-    memory: int = Field(default=10_000, ge=1, le=1_000_000, description="Outcomes that are kept to learn from.")
+    memory: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Outcomes that are kept to learn from."
+    )
     choices: int = Field(
-        default=8, ge=1, le=200, description="How many of its best items a slate notes, for the next state's best."
+        default=8,
+        ge=1,
+        le=200,
+        description="How many of its best items a slate notes, for the next state's best.",
     )
     epochs: float = Field(
-        default=4.0, ge=0, le=1000, description="How often the end of a training run goes over the memory again."
+        default=4.0,
+        ge=0,
+        le=1000,
+        description="How often the end of a training run goes over the memory again.",
     )
     seed: int = Field(default=0, ge=0, le=2**31, description="Of the first weights, and of what is replayed.")
 

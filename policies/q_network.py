@@ -108,7 +108,10 @@ class QNetwork:
         self._adam(gradient.numpy(), rate)
 
     def targets(self, batch: Batch, *, gamma: float) -> Singles:
-        """r + γ Q_target(s', argmax over b of Q(s', b)), shape (n,) (van Hasselt et al. 2016, equation 4)."""
+        """What Q should be, shape (n,): r + γ Q_target(s', argmax over b of Q(s', b)).
+
+        van Hasselt et al. 2016, equation 4.
+        """
         torch = _torch()
         after, there = torch.from_numpy(batch.after), torch.from_numpy(batch.after_open)
         with torch.no_grad():

@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ class Replay:
             chain.append((float(self.times[slot]), identity, slot))
         for chain in self._chains.values():
             chain.sort()
-            for (_, _, one), (_, _, other) in zip(chain, chain[1:], strict=False):
+            for (_, _, one), (_, _, other) in pairwise(chain):
                 self.following[one] = other
 
     def _placed(self, shown: Shown) -> int:
@@ -218,7 +219,7 @@ class Replay:
     def _link(self, chain: Sequence[tuple[float, str, int]], at: int) -> None:
         """Say of a slate of a user, and of the one before, which follows."""
         slots = [slot for _, _, slot in chain[max(at - 1, 0) : at + 2]]
-        for one, other in zip(slots, slots[1:], strict=False):
+        for one, other in pairwise(slots):
             self.following[one] = other
         if at == len(chain) - 1:
             self.following[chain[at][2]] = -1

@@ -121,7 +121,7 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         self.outcomes = _outcomes([], [])
         self.user_columns, self.item_columns = self._observer.user_columns, self._observer.item_columns
         self.action_space = spaces.Box(-1.0, 1.0, (self.size,), np.float32)
-        self.observation_space = spaces.Dict({
+        self.observation_space: spaces.Space[Any] = spaces.Dict({
             "user": spaces.Box(-1.0, 1.0, (len(self.user_columns),), np.float32),
             "items": spaces.Box(-1.0, 1.0, (self.size, len(self.item_columns)), np.float32),
             "mask": spaces.MultiBinary(self.size),
@@ -153,7 +153,9 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         for name, value in (options or {}).items():
             if name != "person" or not isinstance(value, int) or not 0 <= value < len(self._crowd):
                 most = len(self._crowd) - 1
-                raise RequestError(f"the only option is `person`, a number from 0 to {most}: not {name}={value!r}")
+                raise RequestError(
+                    f"the only option is `person`, a number from 0 to {most}: not {name}={value!r}"
+                )
             self._person = value
         self._turn = self._done = 0
         self._user = f"{self._crowd.names[self._person]}-{self._begun}"
@@ -162,10 +164,11 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         return self._observation(), {"person": self._person}
 
     def step(self, action: Singles) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Show a slate: observation, reward, terminated, truncated, and in the info
+        """Show a slate; gives observation, reward, terminated, truncated, info.
 
-        `items`: their ids; `answers`: kinds of interaction by id; `worth`: what the slate's answers are worth on
-        average over all they could be, as `tastemaker simulate` measures it.
+        The info holds `items`, the slate's ids; `answers`, by id what was done by kind with its value, or None;
+        and `worth`, what answers to the slate are worth on average over all they could be, as `tastemaker
+        simulate` measures it. Raises RequestError where the action is none, or no request is at hand.
         """
         context, shortlist = self._at_hand
         scores = np.asarray(action, dtype=np.float64)
@@ -309,7 +312,7 @@ def train(
         over = False
         while not over:
             scores = np.zeros(world.size)
-            ranked = np.atleast_2d(policy.rank(world.context, world.shortlist))[0]
+            ranked = np.atleast_2d(_awaited(lambda: policy.rank(world.context, world.shortlist)))[0]
             scores[: len(ranked)] = ranked
             if learn and rng.random() < explore:
                 scores = rng.random(world.size)
@@ -352,11 +355,11 @@ def _noted(slate: Candidates, place: int) -> dict[str, Any]:
     return {name: column[place].tolist() for name, column in slate.memo.items()}
 
 
-def _by_item(slate: Candidates, answers: Sequence[Answer]) -> dict[str, list[str]]:
-    kinds: dict[str, list[str]] = {}
+def _by_item(slate: Candidates, answers: Sequence[Answer]) -> dict[str, dict[str, float | None]]:
+    done: dict[str, dict[str, float | None]] = {}
     for answer in answers:
-        kinds.setdefault(str(slate.ids[answer.position]), []).append(answer.kind)
-    return kinds
+        done.setdefault(str(slate.ids[answer.position]), {})[answer.kind] = answer.value
+    return done
 
 
 def _catalog(settings: Settings, plan: DomainPlan) -> Catalog:

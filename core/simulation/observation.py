@@ -48,10 +48,7 @@ class Observer:
         self._numbers = catalog.schema.of_type("number", "time")
         self._flags = catalog.schema.of_type("flag")
         self._ranked = {field: _sorted(catalog, field) for field in self._numbers}
-        self._places = {
-            field: (name_keys(catalog.words(field).words(np.arange(len(catalog.words(field))))) % width)
-            for field in self._words.fields
-        }
+        self._places = {field: name_keys(_all(catalog, field)) % width for field in self._words.fields}
         self._projection: Singles | None = None
         if catalog.vectors is not None and len(catalog.vectors):
             size = catalog.vectors.take(catalog.live[:1]).shape[1]
@@ -116,13 +113,20 @@ class Observer:
             parts.append(_unit(counts.reshape(len(rows), self._width)))
         if self._projection is not None and catalog.vectors is not None:
             parts.append(catalog.vectors.take(rows) @ self._projection)
-        return np.clip(np.concatenate(parts, axis=1), -1, 1).astype(np.float32)
+        content: Singles = np.clip(np.concatenate(parts, axis=1), -1, 1).astype(np.float32)
+        return content
 
 
 def _sorted(catalog: CatalogSnapshot, field: str) -> NDArray[Any]:
     live = catalog.live
     values = catalog.column(field)[live[:: max(1, len(live) // _SAMPLE)]]
     return np.sort(values[~np.isnan(values)])
+
+
+def _all(catalog: CatalogSnapshot, field: str) -> list[str]:
+    """The words of a field, in the order of their codes."""
+    words = catalog.words(field)
+    return [words.word(code) for code in range(len(words))]
 
 
 def _hashed(profile: Mapping[str, Any], width: int) -> Singles:
@@ -133,10 +137,12 @@ def _hashed(profile: Mapping[str, Any], width: int) -> Singles:
         for word in (value if isinstance(value, list) else [value])
     ]
     places = (name_keys(words) % width).astype(np.intp)
-    return _unit(np.bincount(places, minlength=width)[None, :])[0]
+    hashed: Singles = _unit(np.bincount(places, minlength=width)[None, :])[0]
+    return hashed
 
 
 def _unit(counts: NDArray[Any]) -> Singles:
     """Rows brought to length 1; those of nothing stay 0."""
     length = np.linalg.norm(counts, axis=1, keepdims=True)
-    return (counts / np.where(length > 0, length, 1)).astype(np.float32)
+    unit: Singles = (counts / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit
