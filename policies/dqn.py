@@ -204,18 +204,22 @@ class Ranker(Policy):
     def fit(self) -> None:
         """Go over the memory again, `epochs` times."""
         with one_thread():
-            for _ in range(math.ceil(self.epochs * len(self._replay.ready()) / self.batch)):
+            for _ in range(math.ceil(self.epochs * len(self._ready()) / self.batch)):
                 self._step()
 
     def _step(self) -> None:
         """Learn from outcomes drawn from the memory, once there are enough."""
-        network, ready = self._network, self._replay.ready()
+        network, ready = self._network, self._ready()
         if len(ready) < self.batch:
             return
         rng = np.random.default_rng((self.seed, network.steps))
         network.learn(self._drawn(rng.choice(ready, self.batch)), gamma=self.gamma, rate=self.learning_rate)
         if network.steps % self.sync == 0:
             network.sync()
+
+    def _ready(self) -> NDArray[np.intp]:
+        """The outcomes that can be learned from: all of them, where what follows doesn't count."""
+        return self._replay.ready() if self.gamma else np.arange(len(self._replay))
 
     def _drawn(self, places: NDArray[np.intp]) -> Batch:
         """Transitions out of the memory."""

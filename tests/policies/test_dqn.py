@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -145,6 +146,13 @@ def test_without_gamma_it_learns_what_pays_at_once() -> None:
     ranker.fit()
     found = {entry: worth * (1 - GAMMA) for entry, worth in q_of(ranker).items()}
     assert found == pytest.approx(REWARDS, abs=0.03)
+
+
+def test_who_looks_no_further_waits_for_nothing() -> None:
+    for gamma, steps in ((0, 1), (0.5, 0)):
+        ranker = rooms(gamma=gamma, batch=4, every=4)
+        ranker.learn(walked(ranker, 4))
+        assert ranker._network.steps == steps
 
 
 def test_what_was_liked_lately_is_part_of_the_state() -> None:
@@ -419,3 +427,28 @@ def test_it_learns_in_the_environment() -> None:
     train(env, ranker, 25, explore=0.5, seed=1)
     ranker.fit()
     assert float(train(env, ranker, 12, learn=False, seed=5).mean()) > 2 * before > 0
+
+
+def test_the_page_shows_how_to_train_it_beforehand(tmp_path: Path) -> None:
+    pytest.importorskip("gymnasium")
+    page = (Path(__file__).parents[2] / "docs" / "policies" / "dqn.md").read_text(encoding="utf-8")
+    training, installing = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    assert "episodes=200" in training
+    (tmp_path / "config.yaml").write_text(f"store: sqlite:///shop.db\n{TestInTheRealThing.CONFIG}")
+    code = training.replace("episodes=200", "episodes=2")
+    code += "\nfrom tastemaker.core.agent import state_digest\n"
+    code += "print(ranker._network.steps > 0, state_digest(ranker.state()))\n"
+    code += installing
+    code += """
+async def started():
+    async with Orchestrator(load(Path("config.yaml")), follow=False) as tastemaker:
+        return state_digest(tastemaker.agent("products").policies["taste"].state())
+print(asyncio.run(started()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    learned, trained, started = done.stdout.split()
+    assert learned == "True"
+    assert trained == started

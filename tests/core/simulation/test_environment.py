@@ -1,6 +1,7 @@
 """tastemaker/Domain-v0: Gymnasium's own checks, the domain's own rewards, and people whom it pays to understand."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,15 @@ def test_the_core_does_not_need_gymnasium() -> None:
         if "simulation.environment" in path.read_text() or "from .environment" in path.read_text()
     ]  # fmt: skip
     assert others == []
+
+
+def test_the_pages_example_runs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gymnasium.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    path = shop().path
+    assert path is not None
+    monkeypatch.chdir(path.parent)
+    names: dict[str, Any] = {}
+    exec(code.replace('"products"', '"shop"'), names)
+    assert names["truncated"]
+    assert len(names["info"]["items"]) == 6
