@@ -4,8 +4,8 @@ An episode is one person's requests. At each of them, the domain's own sources, 
 policies, make a shortlist of at most K candidates. The action is a score for each of them, shape (K,), and the
 slate is what the domain makes of scores: the best ones, as far as `slate.max_per` allows, ties in the shortlist's
 order; diversity and exploration are off, because they are the agent's to choose. The person answers as
-`tastemaker simulate` has people answer, and the reward is what the domain's rewards make of the answers: those
-of each item added up, and `seen` for an item that drew none.
+`tastemaker simulate` has people answer, and the reward is what the domain's rewards make of the answers, item by
+item, with `seen` for an item that drew none: the sum of what a policy would learn from the slate.
 
 Scores rather than places, because every action then is a valid slate, whatever K and the mask are, and because a
 score per item is what a ranking agent computes. An agent that thinks in places scores them by n, n - 1 …
@@ -41,8 +41,9 @@ from ..context import Context, Request
 from ..errors import RequestError
 from ..ingest import ingest
 from ..interaction import Interaction
+from ..learning.attribution import Attribution, as_outcomes
 from ..outcomes import Outcomes
-from ..slate import Slate
+from ..slate import Pick, Slate
 from ..stock import Stock
 from ..store import Store
 from .answers import Answer, Answers, Habits, Kinds
@@ -55,6 +56,8 @@ Observation = dict[str, NDArray[Any]]
 
 ID = "tastemaker/Domain-v0"
 
+_AGENT = "agent"
+"""What the agent is called where policies have names."""
 _TURNS = 1 << 40
 """How many rounds a person's answers can be drawn for: an episode begins at any of them."""
 
@@ -102,7 +105,7 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         self.render_mode = render_mode
         self.requests = requests
         # The shortlist that policies would get, and an onlooker in their place.
-        seat = Step("agent", "agent", _Seat())
+        seat = Step(_AGENT, _AGENT, _Seat())
         options = plan.slate.model_copy(update={"explore": 0.0, "diversity": 0.0})
         self.plan = replace(plan, policies=(seat,), slate=options)
         if plan.items.embedder is not None:
@@ -118,7 +121,7 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         self._user = ""
         self._history = History((), plan.learning.history)
         self._kept: tuple[Context, Candidates] | None = None
-        self.outcomes = _outcomes([], [])
+        self.outcomes = as_outcomes([])
         self.user_columns, self.item_columns = self._observer.user_columns, self._observer.item_columns
         self.action_space = spaces.Box(-1.0, 1.0, (self.size,), np.float32)
         self.observation_space: spaces.Space[Any] = spaces.Dict({
@@ -206,7 +209,7 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
     def _ask(self) -> None:
         """Have the composition make the next shortlist."""
         now = self._start + self._turn * self._pause
-        seat = self._agent.policies["agent"].component
+        seat = self._agent.policies[_AGENT].component
         assert isinstance(seat, _Seat)
         seat.clear()
         decided: Slate = _awaited(
@@ -235,36 +238,45 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
     def _learned(
         self, context: Context, slate: Candidates, answers: Sequence[Answer]
     ) -> tuple[Outcomes, list[Event]]:
-        """What answers are worth, by item, and what a history keeps of them."""
-        ids = slate.ids.tolist()
-        totals: dict[int, float] = {}
+        """What answers are worth once the slate's window has closed, and what a history keeps of them."""
+        window = self.plan.learning.window_minutes * 60
+        attribution = Attribution(self.plan.name, self.plan.reward, window)
+        attribution.slate(context.slate, self._user, self._logged(context, slate).to_bytes(), context.now)
         events = []
         for answer in answers:
-            item = ids[answer.position]
             interaction = Interaction(
                 f"{context.slate}-{answer.position}-{answer.kind}",
                 self.plan.name,
                 self._user,
-                item,
+                str(slate.ids[answer.position]),
                 answer.kind,
                 context.now,
                 value=answer.value,
                 slate=context.slate,
                 position=answer.position,
             )
-            reward = self.plan.reward.reward(interaction)
-            if reward is not None:
-                totals[answer.position] = totals.get(answer.position, 0.0) + reward
-            worth = math.nan if reward is None else reward
+            reward = attribution.interaction(interaction, context.now)
             self._done += 1
-            events.append(Event(item, answer.kind, worth, context.now, self._done))
-        if self.plan.reward.seen is not None:
-            totals = {place: totals.get(place, self.plan.reward.seen) for place in range(len(ids))}
-        rows = [
-            (ids[place], place, total, {**context.memo, **_noted(slate, place)})
-            for place, total in sorted(totals.items())
-        ]
-        return _outcomes(rows, [self._user, context.slate, context.now + self._pause]), events
+            worth = math.nan if reward is None else reward
+            events.append(Event(interaction.item, answer.kind, worth, context.now, self._done))
+        attribution.advance(context.now + window)
+        return as_outcomes(attribution.due(), _AGENT), events
+
+    def _logged(self, context: Context, slate: Candidates) -> Slate:
+        """The slate as the log would hold it; how probable it was, only the agent knows."""
+        picks = [Pick(item, place, 0.0, math.nan, {}, ()) for place, item in enumerate(slate.ids.tolist())]
+        memo = {"context": dict(context.memo), "items": dict(slate.memo)}
+        return Slate(
+            context.slate,
+            self.plan.name,
+            self._user,
+            context.now,
+            picks,
+            context.size,
+            context.seed,
+            self.plan.digest,
+            memo={_AGENT: memo},
+        )
 
 
 class _Seat(Policy):
@@ -329,30 +341,6 @@ def _within(scores: NDArray[np.float64]) -> Singles:
     places = np.unique(-scores, return_inverse=True)[1]
     action: Singles = (1 - places / max(places.max(), 1)).astype(np.float32)
     return action
-
-
-def _outcomes(rows: Sequence[tuple[str, int, float, dict[str, Any]]], who: Sequence[Any]) -> Outcomes:
-    """Item, position, reward and memo of each entry of one slate; who: its user, id and time."""
-    count = len(rows)
-    user, slate, time = who or ("", "", 0.0)
-    rewards = np.array([reward for _, _, reward, _ in rows], dtype=np.float64)
-    return Outcomes(
-        users=[user] * count,
-        items=[item for item, _, _, _ in rows],
-        slates=[slate] * count,
-        reward=rewards,
-        total=rewards,
-        first=np.ones(count, dtype=np.bool_),
-        propensity=np.full(count, np.nan),
-        position=np.array([position for _, position, _, _ in rows], dtype=np.int32),
-        time=np.full(count, time),
-        situations=[{}] * count,
-        memos=[memo for _, _, _, memo in rows],
-    )
-
-
-def _noted(slate: Candidates, place: int) -> dict[str, Any]:
-    return {name: column[place].tolist() for name, column in slate.memo.items()}
 
 
 def _by_item(slate: Candidates, answers: Sequence[Answer]) -> dict[str, dict[str, float | None]]:

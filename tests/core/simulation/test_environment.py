@@ -105,17 +105,30 @@ def test_rewards_are_what_the_map_says_of_the_answers(shop: Shop) -> None:
     assert kinds == {*FIXED, "rating", "dwell"}
 
 
+def test_what_an_item_is_worth_keeps_its_bounds(shop: Shop) -> None:
+    overrides = ["domains.shop.rewards.at_most=0.5", "domains.shop.rewards.at_least=-0.5"]
+    with DomainEnv(shop().path, "shop", people=20, overrides=overrides) as env:
+        steps = [step for seed in range(3) for step in lived(env, by_utility, seed)[1:]]
+        answered = [len(step[4]["answers"]) for step in steps]
+        assert all(abs(step[1]) <= 0.5 * count for step, count in zip(steps, answered, strict=True))
+        assert sum(step[1] for step in steps) > 0
+
+
 def test_outcomes_carry_what_was_noted(env: DomainEnv) -> None:
     env.reset(seed=0)
     env.context.memo["mood"] = "calm"
     env.shortlist.memo["x"] = np.arange(2 * len(env.shortlist)).reshape(-1, 2)
-    shown = env.shortlist
-    _, reward, _, _, info = env.step(at_random(env))
+    shown, context = env.shortlist, env.context
+    _, reward, _, _, info = env.step(by_utility(env))
     outcomes = env.outcomes
-    assert outcomes.items == info["items"]  # `seen: 0`: everything that was shown has an outcome
-    assert outcomes.reward.sum() == reward
-    assert outcomes.first.all()
-    for item, memo in zip(outcomes.items, outcomes.memos, strict=True):
+    first = [item for item, new in zip(outcomes.items, outcomes.first, strict=True) if new]
+    assert sorted(first) == sorted(info["items"])  # `seen: 0`: everything that was shown has an outcome
+    assert first[: len(info["answers"])] == list(info["answers"])  # those that were answered come first
+    assert outcomes.reward.sum() == pytest.approx(reward)
+    assert set(outcomes.slates) == {context.slate}
+    assert outcomes.time.min() == context.now < outcomes.time.max()
+    for item, place, memo in zip(outcomes.items, outcomes.position, outcomes.memos, strict=True):
+        assert info["items"][place] == item
         place = shown.ids.tolist().index(item)
         assert memo == {"mood": "calm", "x": [2 * place, 2 * place + 1]}
 
