@@ -35,6 +35,7 @@ FLOORS = [
     {"store"},
     {"agent", "ingest"},
     {"stock", "learning", "evaluation"},
+    {"monitoring"},
     {"orchestrator"},
     {"conformance", "conformance_checks", "conformance_policy", "conformance_world"},
     {"explain", "simulation", "scaffold"},
