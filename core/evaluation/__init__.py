@@ -1,5 +1,7 @@
 """Off-policy evaluation: what a policy would earn, from a log that another policy wrote."""
 
+from .comparison import Comparison
+from .counterfactual import compare
 from .errors import EvaluationError, EvaluationRefused
 from .estimate import Estimate, Interval, difference
 from .estimators import (
@@ -22,6 +24,7 @@ from .slates import SLATE_ESTIMATORS, cascade_doubly_robust, independent_ips, re
 __all__ = [
     "ESTIMATORS",
     "SLATE_ESTIMATORS",
+    "Comparison",
     "Estimate",
     "EvaluationError",
     "EvaluationRefused",

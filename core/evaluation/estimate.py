@@ -12,8 +12,9 @@ rows come in groups, N_i and D_i are the sums of group i and n is the number of 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,18 @@ class Estimate:
             values[start : start + step] = _value(numerator.sums(picks), denominator.sums(picks))
         low, high = np.quantile(values, ((1 - confidence) / 2, (1 + confidence) / 2))
         return Interval(float(low), float(high), confidence)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `interval` is the one at 95 %, None where it is refused."""
+        interval = None if self.refusals else self.interval()
+        return {
+            "estimator": self.estimator,
+            "value": self.value,
+            "interval": interval and [interval.low, interval.high],
+            "standard_error": self.standard_error,
+            "overlap": asdict(self.overlap),
+            "refusals": [refusal.as_dict() for refusal in self.refusals],
+        }
 
     @cached_property
     def _units(self) -> tuple[Floats, Floats]:

@@ -48,6 +48,10 @@ class Refusal:
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
 
+    def as_dict(self) -> dict[str, str]:
+        """Plain values, for JSON."""
+        return {"reason": self.reason.value, "message": self.message}
+
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
