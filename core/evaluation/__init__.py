@@ -1,8 +1,8 @@
 """Off-policy evaluation: what a policy would earn, from a log that another policy wrote."""
 
+from ..errors import EvaluationError, EvaluationRefused
 from .comparison import Comparison
 from .counterfactual import compare
-from .errors import EvaluationError, EvaluationRefused
 from .estimate import Estimate, Interval, difference
 from .estimators import (
     ESTIMATORS,
@@ -37,6 +37,7 @@ __all__ = [
     "Target",
     "cascade_doubly_robust",
     "clipped_ips",
+    "compare",
     "difference",
     "direct_method",
     "doubly_robust",

@@ -26,6 +26,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -35,15 +36,14 @@ from numpy.typing import NDArray
 from ..agent import Agent, History
 from ..candidates import Candidates
 from ..components import State
-from ..config import DomainPlan, Settings
-from ..errors import NotFound, did_you_mean
+from ..config import Settings
+from ..errors import EvaluationError, NotFound, did_you_mean
 from ..learning import Fold
 from ..outcomes import Outcomes
 from ..slate import Slate
 from ..stock import Stock
-from ..store import Store
+from ..store import Entry, Store
 from .comparison import Comparison
-from .errors import EvaluationError
 from .log import LoggedBandit, Target
 
 Floats = NDArray[np.float64]
@@ -65,14 +65,14 @@ def compare(
     until: int | None = None,
     most: int = 1000,
     draws: int = 480,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """By how much one state of a policy would earn more per slate than another, from the log.
 
-    Looked at are the slates at log positions since < p <= until (None: to the end), evenly spread where there are
-    more than `most`. Neither state should have learned from them: a state looks better on what it was taught.
+    Looked at are the slates at log positions since < p <= until (None: to the end), a sample where there are more than
+    `most`. Neither state should have learned from them: a state looks better on what it was taught.
     draws: of a policy that draws at random, to count probabilities from.
-    progress: called with the share that is done.
+    progress: called with the slates that are done, and how many there are.
 
     It blocks, and runs an event loop of its own: call it from a thread that has none. A domain that embeds needs its
     embedder opened. Raises NotFound for the domain or policy, EvaluationError where a state doesn't fit or the span
@@ -140,17 +140,17 @@ class _Replays:
         if not (self._places or self._tunes):
             raise EvaluationError(f"the policy {policy!r} decides nothing: there is nothing to compare")
 
-    async def rows(self, slates: list[Slate], progress: Callable[[float], None]) -> list[_Row]:
+    async def rows(self, slates: list[Slate], progress: Callable[[int, int], None]) -> list[_Row]:
         """What was done and how probable it is; a slate that doesn't tell it is left out."""
         self._totals = {slate.id: {} for slate in slates}
         rows = []
         for done, slate in enumerate(slates):
-            progress(done / len(slates))
+            progress(done, len(slates))
             self._advance(slate.log)
             row = await self._row(slate)
             if row is not None:
                 rows.append(row)
-        progress(1.0)
+        progress(len(slates), len(slates))
         return rows
 
     def rewards(self, slates: list[Slate]) -> Mapping[str, Floats]:
@@ -187,7 +187,7 @@ class _Replays:
                 self._totals[slate][place] = total
 
     async def _row(self, slate: Slate) -> _Row | None:
-        known = {"profile": self._profile(slate.user), "history": self._history(slate)}
+        known: Any = {"profile": self._profile(slate.user), "history": self._history(slate)}
         count = len(slate.picks) if self._places else 1
         propensity, targets = np.ones(count), [np.ones(count), np.ones(count)]
         exact: bool | None = None
@@ -285,32 +285,29 @@ def _comparison(
 
 
 def _sample(store: Store, domain: str, since: int, until: int | None, most: int) -> list[Slate]:
-    """The slates of a span that show anything, evenly spread, in the order of the log positions that they saw."""
+    """The slates of a span that show anything, in the order of the log positions that they saw.
+
+    Where there are too many, those whose ids have the smallest digests: spread evenly over the span, whatever order
+    people come in, and the same ones every time.
+    """
     if most < 1:
         raise EvaluationError(f"most is {most}: at least one slate must be looked at")
-    kept: list[Slate] = []
-    every = 1
-    for number, slate in enumerate(_slates(store, domain, since, until)):
-        if number % every == 0:
-            kept.append(slate)
-            if len(kept) == 2 * most:
-                kept, every = kept[::2], 2 * every
-    if len(kept) > most:
-        kept = [kept[place] for place in np.linspace(0, len(kept) - 1, most).round().astype(int)]
-    return sorted(kept, key=lambda slate: slate.log)
+    entries = nsmallest(most, _slate_entries(store, domain, since, until), key=lambda entry: _seed(entry.id))
+    slates = []
+    for entry in entries:
+        try:
+            slate = Slate.from_bytes(entry.id, entry.domain, entry.user, entry.body)
+        except (ValueError, KeyError, TypeError):
+            continue  # the learner takes it as empty, too
+        if slate.picks:
+            slates.append(slate)
+    return sorted(slates, key=lambda slate: slate.log)
 
 
-def _slates(store: Store, domain: str, since: int, until: int | None) -> Iterator[Slate]:
+def _slate_entries(store: Store, domain: str, since: int, until: int | None) -> Iterator[Entry]:
     while entries := store.read(since, limit=_PAGE, until=until):
         since = entries[-1].position
-        for entry in entries:
-            if entry.kind == "slate" and entry.domain == domain:
-                try:
-                    slate = Slate.from_bytes(entry.id, entry.domain, entry.user, entry.body)
-                except (ValueError, KeyError, TypeError):
-                    continue  # the learner takes it as empty, too
-                if slate.picks:
-                    yield slate
+        yield from (entry for entry in entries if entry.kind == "slate" and entry.domain == domain)
 
 
 def _equal(one: State, other: State) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .errors import EvaluationError, EvaluationRefused
+from ..errors import EvaluationError, EvaluationRefused
 from .log import LoggedBandit, LoggedSlates
 from .overlap import GROUPS, VARIANCE_SHARE, Overlap, Reason, Refusal
 
