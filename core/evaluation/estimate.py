@@ -22,7 +22,7 @@ from scipy.special import ndtri
 
 from ..errors import EvaluationError, EvaluationRefused
 from .log import LoggedBandit, LoggedSlates
-from .overlap import GROUPS, VARIANCE_SHARE, Overlap, Reason, Refusal
+from .overlap import GROUPS, Overlap, Reason, Refusal, variance_share
 
 Floats = NDArray[np.float64]
 
@@ -160,11 +160,11 @@ class Estimate:
             )
             return
         squares = np.square(self.influence)
-        share = float(squares.max() / squares.sum())
-        if share > VARIANCE_SHARE:
+        share, most = float(squares.max() / squares.sum()), variance_share(len(squares))
+        if share > most:
             yield Refusal(
                 Reason.DOMINANT_ROW,
-                f"one {unit} makes up {share:.0%} of the variance (at most {VARIANCE_SHARE:.0%}): "
+                f"one {unit} makes up {share:.0%} of the variance (at most {most:.0%}): "
                 "too few rewards, or too heavy a weight on one",
             )
 

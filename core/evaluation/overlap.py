@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 
@@ -16,13 +17,25 @@ GROUPS = 30
 WEIGHT_SHARE = 0.05
 """No row may have more than this share of all weight."""
 VARIANCE_SHARE = 0.2
-"""No row (or group) may have more than this share of the estimate's variance."""
+"""No row (or group) may have more than this share of the estimate's variance …"""
+USUAL_CHANCE = 0.01
+"""… unless there are so few that the largest of as many normal ones has it with at least this probability."""
 REPLACED_SHARE = 0.5
 """A model, or a clip, may stand in for at most this share of the target's weight."""
 WEIGHT_ERRORS = 4.0
 """How many standard errors the mean weight may be off 1 …"""
 WEIGHT_OFF = 0.02
 """… unless it is off by no more than this."""
+
+
+def variance_share(units: int) -> float:
+    """The share of the variance that one of so many rows or groups may have.
+
+    >>> [round(variance_share(units), 2) for units in (30, 40, 60, 10_000)]
+    [0.31, 0.26, 0.2, 0.2]
+    """
+    square = float(ndtri(1 - USUAL_CHANCE / (2 * units))) ** 2
+    return max(VARIANCE_SHARE, square / (units - 1 + square))
 
 
 class Reason(StrEnum):
