@@ -85,7 +85,7 @@ class Estimate:
     @cached_property
     def overlap(self) -> Overlap:
         """How much of the target the log has seen."""
-        return Overlap.of(self.weights, self.applied)
+        return Overlap.of(self.weights, self.applied, self.log.groups)
 
     @cached_property
     def refusals(self) -> tuple[Refusal, ...]:

@@ -96,13 +96,16 @@ class Overlap:
         return max(0.0, 1.0 - self.mean_weight)
 
     @classmethod
-    def of(cls, weights: Floats, applied: Floats) -> "Overlap":
-        """The overlap from weights before and after clipping, each of shape (n, columns)."""
+    def of(cls, weights: Floats, applied: Floats, groups: NDArray[np.intp] | None = None) -> "Overlap":
+        """The overlap from weights before and after clipping, each of shape (n, columns).
+
+        groups: numbers from 0 of rows that depend on each other, shape (n,); None: none do.
+        """
         rows = len(weights)
         used, total = applied.sum(axis=0), weights.sum(axis=0)
         squares = np.square(applied).sum(axis=0)
         mean = weights.mean(axis=0)
-        error = weights.std(axis=0, ddof=1) / np.sqrt(rows) if rows > 1 else np.full(mean.shape, np.inf)
+        error = _error(weights - mean, groups)
         largest = applied.max(axis=0)
         worst = int(np.argmax(np.abs(mean - 1) - np.maximum(WEIGHT_OFF, WEIGHT_ERRORS * error)))
         return cls(
@@ -152,6 +155,18 @@ class Overlap:
                     Reason.WRONG_PROPENSITIES,
                     f"{figures}: the logged propensities are too small, or the target's probabilities too large",
                 )
+
+
+def _error(deviations: Floats, groups: NDArray[np.intp] | None) -> Floats:
+    """The standard error of a mean from deviations by row, shape (n, columns); by group where rows depend."""
+    rows, units = len(deviations), deviations
+    if groups is not None:
+        units = np.zeros((groups.max() + 1, deviations.shape[1]))
+        np.add.at(units, groups, deviations)
+    if len(units) == 1:
+        return np.full(deviations.shape[1], np.inf)
+    squares: Floats = np.square(units).sum(axis=0) * (len(units) / (len(units) - 1))
+    return np.sqrt(squares) / rows
 
 
 def _ratio(numerator: Floats, denominator: Floats, otherwise: float) -> Floats:
