@@ -60,7 +60,7 @@ def compare(
     policy: str,
     *,
     candidate: State,
-    active: State,
+    active: State | None = None,
     since: int = 0,
     until: int | None = None,
     most: int = 1000,
@@ -71,6 +71,7 @@ def compare(
 
     Looked at are the slates at log positions since < p <= until (None: to the end), a sample where there are more than
     `most`. Neither state should have learned from them: a state looks better on what it was taught.
+    active: None for what the log had taught when the first of these slates was decided.
     draws: of a policy that draws at random, to count probabilities from.
     progress: called with the slates that are done, and how many there are.
 
@@ -124,16 +125,17 @@ class _Replays:
     """The fold of the log, and beside it both states of the policy in the same company."""
 
     def __init__(
-        self, store: Store, agent: Agent, policy: str, candidate: State, active: State, draws: int
+        self, store: Store, agent: Agent, policy: str, candidate: State, active: State | None, draws: int
     ) -> None:
         self._store, self._agent, self._policy, self._draws = store, agent, policy, draws
         self._totals: dict[str, dict[int, float]] = {}
         self._fold = Fold(agent, self._learned)
         self._profiles: dict[str, Mapping[str, Any]] = {}
-        self._states = (candidate, active)
-        self._targets = [
-            self._holding(state, name) for name, state in (("candidate", candidate), ("active state", active))
-        ]
+        self._states: list[State] = []
+        self._targets: list[Agent] = []
+        self._hold(candidate, "candidate")
+        if active is not None:
+            self._hold(active, "active state")
         live = agent.policies[policy]
         self._places = live.ranks or live.proposes
         self._tunes = live.tunes
@@ -143,6 +145,9 @@ class _Replays:
     async def rows(self, slates: list[Slate], progress: Callable[[int, int], None]) -> list[_Row]:
         """What was done and how probable it is; a slate that doesn't tell it is left out."""
         self._totals = {slate.id: {} for slate in slates}
+        self._advance(slates[0].log)
+        if len(self._targets) == 1:
+            self._hold(self._agent.policies[self._policy].state(), "active state")
         rows = []
         for done, slate in enumerate(slates):
             progress(done, len(slates))
@@ -167,11 +172,12 @@ class _Replays:
             for slate in slates
         }
 
-    def _holding(self, state: State, name: str) -> Agent:
+    def _hold(self, state: State, name: str) -> None:
         try:
-            return self._agent.holding(self._policy, state)
+            self._targets.append(self._agent.holding(self._policy, state))
         except ValueError as error:
             raise EvaluationError(f"the {name} doesn't fit the policy {self._policy!r}: {error}") from None
+        self._states.append(state)
 
     def _advance(self, position: int) -> None:
         fold = self._fold

@@ -307,6 +307,18 @@ class TestSpan:
         assert some.slates == 7
         assert some.span == (places[4], places[11])
 
+    def test_without_an_active_state_it_is_what_was_live_when_the_span_began(self, shelf: Make) -> None:
+        there = shelf({"taste": Greedy()}, slate={"explore": 0.5})
+        slates, states = there.read(1, rounds=4)
+        store = there.store()
+        first = store.entry("slate", slates[80].id)
+        store.close()
+        assert first is not None
+        options = {"candidate": states[4], "since": first.position - 1}
+        found, same = compared(there, **options), compared(there, active=states[2], **options)
+        assert found.as_dict() == same.as_dict()
+        assert found.as_dict() != compared(there, active=states[3], **options).as_dict()
+
     def test_a_sample_is_spread_over_people_and_rounds(self, shelf: Make) -> None:
         there = shelf()
         _, states = there.read(0, readers=20, rounds=8)
