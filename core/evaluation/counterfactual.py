@@ -101,7 +101,8 @@ def compare(
         stock.catalog.close()
     if not rows:
         raise EvaluationError(
-            f"no slate of the span tells what {policy!r} did: there is nothing to compare by"
+            f"no slate of the span tells how probable the knobs were that {policy!r} turned: it has to note that as "
+            "`propensity` in `context.memo`, and to tell it again by `chance`"
         )
     return _comparison(domain, policy, (since, until or store.end()), rows, rewards)
 
@@ -202,10 +203,11 @@ class _Replays:
             if not isinstance(logged, (int, float)):
                 return None
             propensity = propensity * logged
-            targets = [
-                target * self._chance(agent, slate, known)
-                for target, agent in zip(targets, self._targets, strict=True)
-            ]
+            for number, agent in enumerate(self._targets):
+                chance = agent.chance(self._policy, slate, **known)
+                if chance is None:
+                    return None  # what it noted is of other knobs than it has now
+                targets[number] = targets[number] * chance
         if self._places:
             shown = [pick.item for pick in slate.picks]
             placed, exact = await self._placed(slate, shown, known)
@@ -234,15 +236,6 @@ class _Replays:
         more = await self._agent.again(slate, draws=self._draws, afresh=seed, **known)
         sums = replay.draws * logged + more.draws * more.propensities(shown)
         return sums / (replay.draws + more.draws), exact
-
-    def _chance(self, agent: Agent, slate: Slate, known: Any) -> float:
-        chance = agent.chance(self._policy, slate, **known)
-        if chance is None:
-            raise EvaluationError(
-                f"the policy {self._policy!r} turns knobs and can't tell how probable that was: its class has no "
-                "`chance`"
-            )
-        return chance
 
     def _history(self, slate: Slate) -> Candidates:
         limit = self._agent.histories.limit

@@ -22,6 +22,7 @@ from tastemaker.core import (
 from tastemaker.core.evaluation import EvaluationError, Reason, compare
 from tastemaker.core.orchestrator import Orchestrator
 from tastemaker.core.rewards import RewardTable
+from tastemaker.policies.q_learning import Tuner
 from tastemaker.policies.thompson import Ranker
 
 Make = Callable[..., Any]
@@ -283,6 +284,21 @@ class TestKnobs:
         assert interval.low < true < interval.high
         assert interval.low > 0
 
+    def test_the_q_learning_tuner_can_be_judged(self, shelf: Make) -> None:
+        knobs = {"trying": {"none": {"slate.explore": 0.0}, "all": {"slate.explore": 1.0}}}
+        tuner = Tuner(knobs=knobs, observe=[{"situation": "mood"}], epsilon=0.5, epsilon_end=0.5)
+        there = shelf({"dial": tuner, "taste": Greedy()})
+        slates, states = there.read(0, readers=40, rounds=4)
+        noted = [slate.memo_of("dial") for slate in slates]
+        found = compared(there, "dial", candidate=states[-1], active=states[0])
+        assert found.slates == len(slates)
+        # It has learned one of the two: that is turned with 3 / 4, the other with 1 / 4; untaught, both with 1 / 2.
+        assert set(np.unique(found.active.log.propensity)) <= {0.25, 0.5, 0.75}
+        assert sorted(found.active.log.propensity) == sorted(memo["propensity"] for memo in noted)
+        target = found.candidate.weights[:, 0] * found.candidate.log.propensity
+        assert set(target.round(12)) == {0.25, 0.75}
+        assert set((found.active.weights[:, 0] * found.active.log.propensity).round(12)) == {0.5}
+
     def test_one_that_can_t_tell_is_refused(self, shelf: Make) -> None:
         class Mute(Dial):
             def chance(self, context: Context, memo: Mapping[str, Any]) -> None:  # type: ignore[override]
@@ -290,7 +306,7 @@ class TestKnobs:
 
         there = shelf({"dial": Mute()})
         there.read(0, readers=3, rounds=1)
-        with pytest.raises(EvaluationError, match="can't tell how probable"):
+        with pytest.raises(EvaluationError, match="tells how probable the knobs were that 'dial' turned"):
             compared(there, "dial", candidate={"first": 0.9}, active={"first": 0.5})
 
 
