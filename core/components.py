@@ -210,6 +210,14 @@ class Policy(Component):
         """Knobs that `tune` may give, where that can be told beforehand: checked when the config is read."""
         return ()
 
+    def chance(self, context: Context, memo: Mapping[str, Any]) -> float | None:
+        """For a policy that tunes at random: the probability with which it would turn the knobs as it noted in `memo`.
+
+        None where it can't tell. `memo` has what it wrote into `context.memo`, with the probability of what it then
+        did under `propensity`.
+        """
+        return None
+
     def propose(self, context: Context) -> Proposal | Awaitable[Proposal]:
         """Ids, rows or items worth considering, best first: what it has learned makes it a source, too."""
         return ()

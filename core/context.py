@@ -111,6 +111,11 @@ class Context:
             )
         return generator
 
+    def reseed(self, seed: int) -> None:
+        """From here on, every component draws other random numbers: those of another seed."""
+        self.seed = seed
+        self._generators.clear()
+
     @property
     def memo(self) -> dict[str, Any]:
         """What this policy writes here comes back to it with the outcomes of this slate."""

@@ -8,6 +8,8 @@
     ├── ConnectorError           the outside world can't be used as configured
     ├── CollectorError           a file or feed can't be read at all
     ├── ItemError                one item doesn't fit its domain's fields
+    ├── EvaluationError          a log or a target can't be evaluated as it is given
+    │   └── EvaluationRefused    … can be, but no honest interval goes with the estimate
     ├── RequestError             a caller asked for something that can't be
     │   └── NotFound             … that doesn't exist
     └── StoreError               the store refuses
@@ -58,6 +60,14 @@ class CollectorError(TastemakerError):
 
 class ItemError(TastemakerError):
     """One item doesn't fit its domain's fields."""
+
+
+class EvaluationError(TastemakerError):
+    """A log or a target can't be evaluated as it is given: wrong shapes, probabilities that are none."""
+
+
+class EvaluationRefused(EvaluationError):
+    """No honest interval goes with an estimate; the message gives every reason."""
 
 
 class RequestError(TastemakerError):

@@ -1,5 +1,6 @@
 """The agent of one domain: perceives (context), proposes (sources), decides (filters, scorers, policies)."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..candidates import Candidates
 from ..catalog import Catalog
+from ..components import State
 from ..config import DomainPlan
 from ..context import Context, Request
 from ..feedback import Feedback
@@ -56,27 +58,10 @@ class Agent:
 
         slate: the id that the slate gets; its randomness follows from it unless `seed` is given.
         """
-        options = self.plan.slate
-        catalog = self.catalog.snapshot()
         if seed is None:
             daily = f"{self.name}\n{request.user}\n{now // _DAY}"
-            seed = _seed(daily if options.stable == "day" else slate)
-        context = Context(
-            domain=self.name,
-            user=request.user,
-            slate=slate,
-            now=now,
-            size=request.size or options.size,
-            draws=options.draws,
-            seed=seed,
-            catalog=catalog,
-            history=History((), 0).candidates(catalog, now) if history is None else history,
-            feedback=self.feedback,
-            # Copies: what a component writes into them must not reach the log, or another request.
-            profile=dict(profile),
-            situation=dict(request.situation),
-            embed_profile=(lambda _: self._embed_profile(profile)) if self.plan.items.embedder else None,
-        )
+            seed = _seed(daily if self.plan.slate.stable == "day" else slate)
+        context = self._context(request, slate, now, seed, profile, history)
         log = self.log
         versions = {name: policy.position for name, policy in self.policies.items()}
         decision = Decision(self._composition, context, request, self.catalog, self.adopt)
@@ -103,6 +88,82 @@ class Agent:
             considered=decision.considered,
             removed=decision.removed,
             fates=decision.fates if request.trace else None,
+        )
+
+    async def again(
+        self,
+        slate: Slate,
+        *,
+        profile: Mapping[str, Any],
+        history: Candidates,
+        draws: int | None = None,
+        afresh: int | None = None,
+    ) -> Decision:
+        """What the agent, as it is now, makes of the request behind a logged slate; nothing is logged.
+
+        Seed, time, situation and knobs are the logged ones: policies that tune aren't asked again. Policies that draw
+        at random draw what they drew then, or with `afresh`, a seed, something else, `draws` times.
+        """
+        context = self._context_of(slate, profile, history)
+        context.draws = draws or context.draws
+        request = Request(slate.user, slate.size, slate.situation, frozenset(slate.exclude))
+        decision = Decision(
+            self._composition, context, request, self.catalog, self.adopt, knobs=slate.knobs, afresh=afresh
+        )
+        await decision.decide()
+        return decision
+
+    def chance(
+        self, policy: str, slate: Slate, *, profile: Mapping[str, Any], history: Candidates
+    ) -> float | None:
+        """How probable a policy, as it is now, finds the knobs that it turned for a logged slate; None: unknown."""
+        live = self.policies[policy]
+        context = self._context_of(slate, profile, history).bind(f"policies.{policy}")
+        chance: float | None = live.guarded(live.component.chance)(context, slate.memo_of(policy))
+        return chance
+
+    def holding(self, policy: str, state: State) -> "Agent":
+        """An agent that shares everything with this one but a policy, which holds a state and learns no more.
+
+        Raises ValueError where the state doesn't fit.
+        """
+        live = LivePolicy(self.policies[policy].step)
+        live.load(state, self.log)
+        other = copy.copy(self)
+        other.policies = {**self.policies, policy: live}
+        other._composition = Composition(self.plan, other.policies)
+        return other
+
+    def _context_of(self, slate: Slate, profile: Mapping[str, Any], history: Candidates) -> Context:
+        request = Request(slate.user, slate.size, slate.situation)
+        return self._context(request, slate.id, slate.time, slate.seed, profile, history)
+
+    def _context(
+        self,
+        request: Request,
+        slate: str,
+        now: float,
+        seed: int,
+        profile: Mapping[str, Any],
+        history: Candidates | None,
+    ) -> Context:
+        options = self.plan.slate
+        catalog = self.catalog.snapshot()
+        return Context(
+            domain=self.name,
+            user=request.user,
+            slate=slate,
+            now=now,
+            size=request.size or options.size,
+            draws=options.draws,
+            seed=seed,
+            catalog=catalog,
+            history=History((), 0).candidates(catalog, now) if history is None else history,
+            feedback=self.feedback,
+            # Copies: what a component writes into them must not reach the log, or another request.
+            profile=dict(profile),
+            situation=dict(request.situation),
+            embed_profile=(lambda _: self._embed_profile(profile)) if self.plan.items.embedder else None,
         )
 
     def _embed_profile(self, profile: Mapping[str, Any]) -> NDArray[np.float32] | None:

@@ -15,7 +15,7 @@ from ..slate import Degradation, Pick
 from .answer import fates_of_others, memos_of_picks, picks
 from .composition import Composition
 from .proposals import Rubbish, merged, proposed_rows, raw_items
-from .selection import Rules, Selection, select, shortlist
+from .selection import Odds, Rules, Selection, select, shortlist
 from .steps import Deadline, Failed, Guard, reason
 
 Floats = NDArray[np.float64]
@@ -35,6 +35,9 @@ _SHARE_OF_SOURCES = 0.6
 class Decision:
     """One request on its way. `decide` runs it; then the attributes hold what came of it.
 
+    knobs: turned so, without asking the policies that tune; None asks them.
+    afresh: a seed from which policies rank, where it shall not be the request's own.
+
     picks, memo: of the slate; degraded: what failed on the way; considered: how many candidates were proposed;
     removed: by filter, how many it dropped; fates: with a trace, what became of those that aren't in the slate.
     """
@@ -46,6 +49,9 @@ class Decision:
         request: Request,
         catalog: Catalog,
         adopt: Adopt | None,
+        *,
+        knobs: Mapping[str, Any] | None = None,
+        afresh: int | None = None,
     ) -> None:
         self.picks: list[Pick] = []
         self.memo: dict[str, dict[str, Any]] = {}
@@ -58,13 +64,18 @@ class Decision:
         self._request = request
         self._catalog = catalog
         self._adopt = adopt
+        self._knobs, self._afresh = knobs, afresh
+        self._pool: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self._odds: Odds | None = None
         seconds = composition.plan.slate.deadline_ms / 1000
         self._deadline = Deadline(seconds)
         self._proposals_due = Deadline(seconds * _SHARE_OF_SOURCES)
 
     async def decide(self) -> None:
         """Go the whole way. Never raises for what a component does."""
-        if self._composition.tuners:
+        if self._knobs:
+            self._turn(self._knobs)
+        elif self._knobs is None and self._composition.tuners:
             await self._tune()
         composition, context = self._composition, self._context
         proposed = await self._propose()
@@ -76,9 +87,12 @@ class Decision:
         length = math.ceil(composition.plan.slate.shortlist * rules.size)
         order = shortlist(candidates.score, max(rules.explore_pool, length))
         head = candidates.take(order[:length])
+        if self._afresh is not None:
+            context.reseed(self._afresh)
         ranked, arrays, parts = await self._rank(head)
         listed = order[: len(head)]
         order, selection = self._select(candidates, order, ranked, rules)
+        self._pool, self._odds = candidates.rows[order], selection.odds
         self.picks = picks(candidates, order, selection, parts, [*composition.source_names, FROM_CATALOG])
         if arrays:
             beyond = np.setdiff1d(selection.chosen, listed)
@@ -87,6 +101,21 @@ class Decision:
         self.memo = memos_of_picks(context.memos, arrays, listed, selection)
         if self._request.trace:
             self.fates.update(fates_of_others(candidates, order, selection))
+
+    @property
+    def draws(self) -> int:
+        """From how many draws of the policies' scores its propensities were counted; 1 where nothing was drawn."""
+        return 1 if self._odds is None else self._odds.draws
+
+    def propensities(self, items: Sequence[str]) -> Floats:
+        """The probability that each of some items stands at its position, the first one at the top; shape (n,).
+
+        For the picks, those that are logged. 0 for an item that could not come into the slate.
+        """
+        if self._odds is None or not len(self._pool):
+            return np.zeros(len(items))
+        found = self._context.catalog.rows(items)[:, None] == self._pool
+        return self._odds.of(np.where(found.any(axis=1), found.argmax(axis=1), -1))
 
     async def _call(self, guard: Guard, *arguments: Any, due: Deadline | None = None) -> Any:
         """What a component gives for this request. Raises Failed."""
@@ -119,6 +148,14 @@ class Decision:
             knobs.update(wanted)
         if knobs:
             self._composition, self._context.knobs = turned, knobs
+
+    def _turn(self, knobs: Mapping[str, Any]) -> None:
+        """Go on with the composition that given knobs make."""
+        try:
+            self._composition = self._composition.turned(knobs)
+            self._context.knobs = knobs
+        except Exception as error:
+            self.degraded.append(Degradation("knobs", reason(error)))
 
     async def _propose(self) -> Candidates:
         """What the sources propose, all at once, merged."""

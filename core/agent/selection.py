@@ -19,7 +19,7 @@ S - 1 further draws, E[S / (c + 1)] = (1 - (1 - p)^S) / p, so inverse propensiti
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,14 @@ class Selection:
     """The chosen candidates, in order: k of them.
 
     chosen: positions among the candidates; propensity: see the module; explored: whether it was tried.
+    odds: how probable other items of the pool were.
     over_cap: how many stand beyond a cap because nothing else was left.
     """
 
     chosen: Ints
     propensity: Floats
     explored: NDArray[np.bool_]
+    odds: "Odds"
     over_cap: int = 0
 
 
@@ -86,11 +88,12 @@ def select(
     size = min(rules.size, len(order))
     if size == 0:
         nothing = np.empty(0)
-        return Selection(nothing.astype(np.intp), nothing, nothing.astype(bool))
+        odds = Odds(np.empty((len(ranked), 0), dtype=np.intp), 0, (), {})
+        return Selection(nothing.astype(np.intp), nothing, nothing.astype(bool), odds)
     caps = _Caps(candidates, order, rules.max_per) if rules.max_per else None
     slates, over_cap = _ranked_slates(candidates, order, ranked, size, rules.diversity, caps)
-    places, propensity, explored = _explore(slates, len(order), rules, caps, rng)
-    return Selection(order[places], propensity, explored, over_cap)
+    places, explored, odds = _explore(slates, len(order), rules, caps, rng)
+    return Selection(order[places], odds.of(places), explored, odds, over_cap)
 
 
 class _Caps:
@@ -223,16 +226,60 @@ def _features(part: Candidates) -> NDArray[np.float32]:
     return (features / np.where(length > 0, length, 1)).astype(np.float32)
 
 
+class Odds:
+    """How probable each item of the pool is at each position of a slate: see the module.
+
+    draws: how many ranked slates it was counted from; 1 is exact.
+    """
+
+    def __init__(
+        self, slates: Ints, pool: int, levels: Sequence[tuple[int, float]], rooms: Mapping[int, "_Room"]
+    ) -> None:
+        self._slates, self._pool = slates, pool
+        self._levels, self._rooms = levels, rooms
+
+    @property
+    def draws(self) -> int:
+        """How many ranked slates it was counted from."""
+        return len(self._slates)
+
+    def of(self, places: Ints) -> Floats:
+        """P(i at p) for one item at each position, shape (n,): 0 behind the slate's end.
+
+        places: of the items in the pool, -1 for one that is not in it, shape (n,).
+        """
+        size = self._slates.shape[1]
+        if len(places) > size:
+            return np.concatenate((self.of(places[:size]), np.zeros(len(places) - size)))
+        slates = self._slates[:, : len(places)]
+        agrees = slates == places
+        if not self._rooms:
+            there: Floats = agrees.mean(axis=0)
+            return there
+        outside = _outside(self._slates, places, self._pool)
+        stays = np.ones(len(slates))
+        tried = np.zeros(slates.shape)
+        for number, probability in self._levels:
+            if number:
+                room = self._rooms[number]
+                share = np.where(room.count >= number, probability * number / size, 0.0)
+                stays -= share
+                open_to = outside if room.all_open else outside & room.allows(places)
+                tried += open_to * (share / np.maximum(room.count, 1))[:, None]
+        probable: Floats = (agrees * stays[:, None] + tried).mean(axis=0)
+        return probable
+
+
 def _explore(
     slates: Ints, pool: int, rules: Rules, caps: _Caps | None, rng: np.random.Generator
-) -> tuple[Ints, Floats, NDArray[np.bool_]]:
-    """Replace some of row 0 by items to be tried; places in the pool, propensities, which were explored."""
+) -> tuple[Ints, NDArray[np.bool_], Odds]:
+    """Replace some of row 0 by items to be tried; places in the pool, which were explored, and the odds of all."""
     size = slates.shape[1]
     places = slates[0].copy()
     explored = np.zeros(size, dtype=bool)
     (fewer, _), (more, chance_of_more) = levels = _levels(rules.explore * size)
     if more == 0 or pool <= size or not rules.explore:
-        return places, (slates == places).mean(axis=0), explored
+        return places, explored, Odds(slates, pool, (), {})
     rooms = {number: _Room(slates, pool, number, caps) for number, _ in levels if number}
 
     wanted = more if rng.random() < chance_of_more else fewer
@@ -242,28 +289,14 @@ def _explore(
             where = rng.permutation(size)[:wanted]
             places[where] = available[rng.permutation(len(available))[:wanted]]
             explored[where] = True
-
-    # P(i at p), averaged over the draws; see the module.
-    agrees = slates == places
-    outside = _outside(slates, places, pool)
-    stays = np.ones(len(slates))
-    tried = np.zeros((len(slates), size))
-    for number, probability in levels:
-        if number:
-            room = rooms[number]
-            share = np.where(room.count >= number, probability * number / size, 0.0)
-            stays -= share
-            open_to = outside if room.all_open else outside & room.allows(places)
-            tried += open_to * (share / np.maximum(room.count, 1))[:, None]
-    propensity = (agrees * stays[:, None] + tried).mean(axis=0)
-    return places, propensity, explored
+    return places, explored, Odds(slates, pool, levels, rooms)
 
 
 def _outside(slates: Ints, places: Ints, pool: int) -> NDArray[np.bool_]:
-    """Which of the places are in no position of each draw's slate, shape (S, n)."""
+    """Which of the places are in the pool and in no position of each draw's slate, shape (S, n)."""
     there = np.zeros((len(slates), pool), dtype=bool)
     there[np.arange(len(slates))[:, None], slates] = True
-    return ~there.take(places, axis=1)
+    return ~there.take(places, axis=1) & (places >= 0)
 
 
 class _Room:

@@ -11,6 +11,7 @@ import typer
 from . import (
     configuration,
     domains,
+    evaluating,
     explaining,
     importing,
     new,
@@ -58,6 +59,7 @@ app.command("explain")(explaining.explain)
 app.command("rewards")(rewards.rewards)
 app.command("performance")(performance.performance)
 app.command("simulate")(simulating.simulate)
+app.command("evaluate")(evaluating.evaluate)
 app.command("domains")(domains.domains)
 app.command("plugins")(plugins.plugins)
 app.command("schema")(configuration.schema)

@@ -1,6 +1,8 @@
 """Off-policy evaluation: what a policy would earn, from a log that another policy wrote."""
 
-from .errors import EvaluationError, EvaluationRefused
+from ..errors import EvaluationError, EvaluationRefused
+from .comparison import Comparison
+from .counterfactual import compare
 from .estimate import Estimate, Interval, difference
 from .estimators import (
     ESTIMATORS,
@@ -22,6 +24,7 @@ from .slates import SLATE_ESTIMATORS, cascade_doubly_robust, independent_ips, re
 __all__ = [
     "ESTIMATORS",
     "SLATE_ESTIMATORS",
+    "Comparison",
     "Estimate",
     "EvaluationError",
     "EvaluationRefused",
@@ -34,6 +37,7 @@ __all__ = [
     "Target",
     "cascade_doubly_robust",
     "clipped_ips",
+    "compare",
     "difference",
     "direct_method",
     "doubly_robust",

@@ -12,16 +12,17 @@ rows come in groups, N_i and D_i are the sums of group i and n is the number of 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .errors import EvaluationError, EvaluationRefused
+from ..errors import EvaluationError, EvaluationRefused
 from .log import LoggedBandit, LoggedSlates
-from .overlap import GROUPS, VARIANCE_SHARE, Overlap, Reason, Refusal
+from .overlap import GROUPS, Overlap, Reason, Refusal, variance_share
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +85,7 @@ class Estimate:
     @cached_property
     def overlap(self) -> Overlap:
         """How much of the target the log has seen."""
-        return Overlap.of(self.weights, self.applied)
+        return Overlap.of(self.weights, self.applied, self.log.groups)
 
     @cached_property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -122,6 +123,18 @@ class Estimate:
         low, high = np.quantile(values, ((1 - confidence) / 2, (1 + confidence) / 2))
         return Interval(float(low), float(high), confidence)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `interval` is the one at 95 %, None where it is refused."""
+        interval = None if self.refusals else self.interval()
+        return {
+            "estimator": self.estimator,
+            "value": self.value,
+            "interval": interval and [interval.low, interval.high],
+            "standard_error": self.standard_error,
+            "overlap": asdict(self.overlap),
+            "refusals": [refusal.as_dict() for refusal in self.refusals],
+        }
+
     @cached_property
     def _units(self) -> tuple[Floats, Floats]:
         """Numerator and denominator, summed up by group, each of shape (m, ratios)."""
@@ -147,11 +160,11 @@ class Estimate:
             )
             return
         squares = np.square(self.influence)
-        share = float(squares.max() / squares.sum())
-        if share > VARIANCE_SHARE:
+        share, most = float(squares.max() / squares.sum()), variance_share(len(squares))
+        if share > most:
             yield Refusal(
                 Reason.DOMINANT_ROW,
-                f"one {unit} makes up {share:.0%} of the variance (at most {VARIANCE_SHARE:.0%}): "
+                f"one {unit} makes up {share:.0%} of the variance (at most {most:.0%}): "
                 "too few rewards, or too heavy a weight on one",
             )
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 from .estimate import Estimate
 from .log import LoggedBandit, Target, model, weights
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CollectorError, did_you_mean
-from .errors import EvaluationError
+from ..errors import CollectorError, EvaluationError, did_you_mean
 from .log import LoggedBandit, Target
 
 _COLUMNS = ("item_id", "position", "click", "propensity_score")

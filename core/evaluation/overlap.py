@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 
@@ -16,13 +17,25 @@ GROUPS = 30
 WEIGHT_SHARE = 0.05
 """No row may have more than this share of all weight."""
 VARIANCE_SHARE = 0.2
-"""No row (or group) may have more than this share of the estimate's variance."""
+"""No row (or group) may have more than this share of the estimate's variance …"""
+USUAL_CHANCE = 0.01
+"""… unless there are so few that the largest of as many normal ones has it with at least this probability."""
 REPLACED_SHARE = 0.5
 """A model, or a clip, may stand in for at most this share of the target's weight."""
 WEIGHT_ERRORS = 4.0
 """How many standard errors the mean weight may be off 1 …"""
 WEIGHT_OFF = 0.02
 """… unless it is off by no more than this."""
+
+
+def variance_share(units: int) -> float:
+    """The share of the variance that one of so many rows or groups may have.
+
+    >>> [round(variance_share(units), 2) for units in (30, 40, 60, 10_000)]
+    [0.31, 0.26, 0.2, 0.2]
+    """
+    square = float(ndtri(1 - USUAL_CHANCE / (2 * units))) ** 2
+    return max(VARIANCE_SHARE, square / (units - 1 + square))
 
 
 class Reason(StrEnum):
@@ -47,6 +60,10 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain values, for JSON."""
+        return {"reason": self.reason.value, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +96,16 @@ class Overlap:
         return max(0.0, 1.0 - self.mean_weight)
 
     @classmethod
-    def of(cls, weights: Floats, applied: Floats) -> "Overlap":
-        """The overlap from weights before and after clipping, each of shape (n, columns)."""
+    def of(cls, weights: Floats, applied: Floats, groups: NDArray[np.intp] | None = None) -> "Overlap":
+        """The overlap from weights before and after clipping, each of shape (n, columns).
+
+        groups: numbers from 0 of rows that depend on each other, shape (n,); None: none do.
+        """
         rows = len(weights)
         used, total = applied.sum(axis=0), weights.sum(axis=0)
         squares = np.square(applied).sum(axis=0)
         mean = weights.mean(axis=0)
-        error = weights.std(axis=0, ddof=1) / np.sqrt(rows) if rows > 1 else np.full(mean.shape, np.inf)
+        error = _error(weights - mean, groups)
         largest = applied.max(axis=0)
         worst = int(np.argmax(np.abs(mean - 1) - np.maximum(WEIGHT_OFF, WEIGHT_ERRORS * error)))
         return cls(
@@ -135,6 +155,18 @@ class Overlap:
                     Reason.WRONG_PROPENSITIES,
                     f"{figures}: the logged propensities are too small, or the target's probabilities too large",
                 )
+
+
+def _error(deviations: Floats, groups: NDArray[np.intp] | None) -> Floats:
+    """The standard error of a mean from deviations by row, shape (n, columns); by group where rows depend."""
+    rows, units = len(deviations), deviations
+    if groups is not None:
+        units = np.zeros((groups.max() + 1, deviations.shape[1]))
+        np.add.at(units, groups, deviations)
+    if len(units) == 1:
+        return np.full(deviations.shape[1], np.inf)
+    squares: Floats = np.square(units).sum(axis=0) * (len(units) / (len(units) - 1))
+    return np.sqrt(squares) / rows
 
 
 def _ratio(numerator: Floats, denominator: Floats, otherwise: float) -> Floats:

@@ -24,6 +24,7 @@ from tastemaker.core import (
     Source,
 )
 from tastemaker.core.agent import Agent
+from tastemaker.core.agent.decision import Decision
 from tastemaker.core.config import DomainPlan, Step
 from tastemaker.core.outcomes import Outcomes
 from tastemaker.policies.thompson import Ranker
@@ -63,6 +64,11 @@ def decided(agent: Agent, request: Request | None = None, slate: str = "s1", **o
         return await agent.decide(request or Request("ann"), slate=slate, now=NOW, profile={}, **options)
 
     return asyncio.run(decide())
+
+
+def again(agent: Agent, slate: Slate, **options: Any) -> Decision:
+    history = agent.histories.finish(slate.user, []).candidates(agent.catalog.snapshot(), slate.time)
+    return asyncio.run(agent.again(slate, profile={"age": 30}, history=history, **options))
 
 
 def reasons(slate: Slate) -> dict[str, str]:
@@ -260,6 +266,60 @@ class TestReplay:
         agent = self.agent(build)
         slate = decided(agent, slate="first")
         assert decided(agent, slate="other", seed=slate.seed).picks == slate.picks
+
+    def test_a_logged_slate_is_decided_again_with_the_very_propensities(self, build: Build) -> None:
+        agent = self.agent(build)
+        slate = decided(agent, slate="first")
+        decision = again(agent, slate)
+        assert decision.picks == slate.picks
+        assert decision.draws == agent.plan.slate.draws
+        shown = items_of(slate)
+        assert decision.propensities(shown).tolist() == [pick.propensity for pick in slate.picks]
+        assert decision.propensities(["nothing", *shown[1:]])[0] == 0
+        assert again(self.agent(build, seed=1), slate).picks != slate.picks
+
+    def test_other_draws_agree_with_the_logged_ones_on_average(self, build: Build) -> None:
+        agent = self.agent(build)
+        slate = decided(agent, slate="first")
+        shown = items_of(slate)
+        many = [again(agent, slate, draws=200, afresh=seed) for seed in range(20)]
+        found = np.array([decision.propensities(shown) for decision in many])
+        assert many[0].draws == 200
+        assert found.std(axis=0).min() > 0
+        one = again(agent, slate, draws=1000, afresh=99).propensities(shown)
+        assert found.mean(axis=0) == pytest.approx(one, abs=0.06)
+
+    def test_policies_that_tune_are_not_asked_again(self, build: Build) -> None:
+        class Tuner(Policy):
+            blocking: ClassVar[bool] = False
+
+            def tune(self, context: Context) -> Mapping[str, Any]:
+                return {"slate.explore": float(context.rng.choice([0.0, 0.5]))}
+
+            def chance(self, context: Context, memo: Mapping[str, Any]) -> float:
+                assert not context.knobs
+                return 0.25 if memo.get("arm") == 3 else 0.5
+
+        agent = build(sources={"all": All()}, policies={"tuner": Tuner()})
+        slate = decided(agent)
+        other = replace(slate, knobs={"slate.explore": 1.0}, memo={"tuner": {"context": {"arm": 3}}})
+        assert again(agent, other).picks != slate.picks
+        assert all(pick.explored for pick in again(agent, other).picks)
+        nobody = agent.histories.finish("ann", []).candidates(agent.catalog.snapshot(), NOW)
+        assert agent.chance("tuner", other, profile={}, history=nobody) == 0.25
+        assert agent.chance("tuner", slate, profile={}, history=nobody) == 0.5
+
+    def test_an_agent_that_holds_a_state_shares_all_else(self, build: Build) -> None:
+        agent = self.agent(build)
+        before = decided(agent)
+        holding = agent.holding("taste", agent.policies["taste"].state())
+        agent.policies["taste"].forget()
+        assert decided(holding).picks == before.picks
+        assert decided(agent).picks != before.picks
+        assert holding.feedback is agent.feedback
+        assert holding.catalog is agent.catalog
+        with pytest.raises(ValueError, match="no 'item_ids'"):
+            agent.holding("taste", {})
 
     def test_a_slate_that_is_stable_for_a_day_changes_at_midnight(self, build: Build) -> None:
         agent = self.agent(build)

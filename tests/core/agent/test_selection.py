@@ -295,6 +295,23 @@ class TestLaws:
 
     @settings(max_examples=100, deadline=None)
     @given(compositions())
+    def test_at_every_position_something_stands(
+        self, composition: tuple[Candidates, Floats, Rules, int, int]
+    ) -> None:
+        pool, scores, rules, length, seed = composition
+        selection = chosen_from(pool, scores, rules, seed, length)
+        size, count = len(selection.chosen), len(pool)
+        everything = np.array([selection.odds.of(np.full(size, place)) for place in range(count)])
+        assert (everything.reshape(count, size) >= 0).all()
+        assert everything.reshape(count, size).sum(axis=0) == pytest.approx(np.ones(size), abs=1e-12)
+        assert selection.odds.draws == len(scores)
+        # Nothing that is not in the pool stands anywhere, and nothing at all behind the slate's end.
+        assert selection.odds.of(np.full(size, -1)).tolist() == [0.0] * size
+        if size:
+            assert selection.odds.of(np.zeros(size + 2, dtype=np.intp))[size:].tolist() == [0.0, 0.0]
+
+    @settings(max_examples=100, deadline=None)
+    @given(compositions())
     def test_a_cap_is_broken_only_where_nothing_else_is_left(
         self, composition: tuple[Candidates, Floats, Rules, int, int]
     ) -> None:

@@ -188,3 +188,29 @@ def test_refusals_part_intervals_that_hold_from_those_that_do_not() -> None:
     assert min(len(held[True]), len(held[False])) > 300
     assert admitted > 0.92
     assert refused < 0.75
+
+
+def test_the_mean_weight_of_rows_that_depend_is_known_less_well() -> None:
+    rng = np.random.default_rng(2)
+    weight = np.repeat(rng.uniform(0, 2, 200), 5)
+    log, target = weighted(weight)
+    dependent, same = weighted(weight, groups=np.repeat(np.arange(200), 5))
+    alone, together = snips(log, target).overlap, snips(dependent, same).overlap
+    assert together.mean_weight == alone.mean_weight
+    # Five equal rows say as much as one.
+    single, one = weighted(weight[::5])
+    assert together.mean_weight_error == pytest.approx(
+        snips(single, one).overlap.mean_weight_error, rel=1e-12
+    )
+    assert together.mean_weight_error == pytest.approx(np.sqrt(5) * alone.mean_weight_error, rel=0.01)
+
+
+@pytest.mark.parametrize("count", [30, 40, 60, 200])
+def test_people_who_differ_by_nothing_but_noise_are_seldom_refused(count: int) -> None:
+    rng = np.random.default_rng(count)
+    refused = 0
+    for _ in range(400):
+        log, target = weighted(np.ones(count), reward=rng.normal(size=count), groups=np.arange(count))
+        reasons = {refusal.reason for refusal in snips(log, target).refusals}
+        refused += Reason.DOMINANT_ROW in reasons
+    assert refused <= 0.05 * 400
