@@ -17,7 +17,7 @@ the m features divided by √m, of about length √2 whatever is declared: so th
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..core import Candidates, CatalogSnapshot, Context, FlagField, NumberField, Vocabulary, WordField
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Codes = NDArray[np.int16]
+T = TypeVar("T", np.float32, np.float64)
 
 _LARGEST = 3.0
 _UNIT = 1024
@@ -160,7 +162,8 @@ class Features:
 
     def measured(self, context: Context, candidates: Candidates) -> Codes:
         """The features of candidates as they are logged, in units of 1/1024, shape (n, width - 1)."""
-        values = np.zeros((len(candidates), self.width - 1))
+        # What depends on the request alone is measured once.
+        values = np.zeros((1 if self.same_for_all else len(candidates), self.width - 1))
         parts: dict[str, Floats] = {}
         for name, feature in self._declared.items():
             if feature.cross is None:
@@ -177,13 +180,20 @@ class Features:
             start = stop
         np.clip(values, -_LARGEST, _LARGEST, out=values)
         values *= _UNIT
-        return np.rint(values, out=values).astype(np.int16)
+        codes = np.rint(values, out=values).astype(np.int16)
+        return np.broadcast_to(codes, (len(candidates), self.width - 1))
 
     def vectors(self, logged: Codes) -> Floats:
-        """The vectors of logged features, shape (n, width)."""
-        vectors = np.empty((len(logged), self.width))
-        vectors[:, 0] = 1.0
-        np.multiply(logged, self._scale, out=vectors[:, 1:])
+        """The vectors of logged features, shape (n, width): what is learned from."""
+        return self._filled(logged, np.empty((len(logged), self.width)))
+
+    def served(self, logged: Codes) -> Singles:
+        """The same in float32: what estimates are made for."""
+        return self._filled(logged, np.empty((len(logged), self.width), dtype=np.float32))
+
+    def _filled(self, logged: Codes, vectors: NDArray[T]) -> NDArray[T]:
+        vectors[:, 0] = 1
+        np.multiply(logged, vectors.dtype.type(self._scale), out=vectors[:, 1:])
         return vectors
 
     def _of_request(self, name: str) -> bool:

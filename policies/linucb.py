@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..core import AnyField, Arms, Candidates, Context, FieldType, Outcomes, Policy, State, hookimpl
+from ..core import AnyField, Arms, Candidates, Context, FieldType, Outcomes, Policy, Scores, State, hookimpl
 from .features import Feature, Features
-from .ridge import Floats, Hybrid, Numbers, Ridges, array_of
+from .ridge import Floats, Hybrid, Numbers, Ridges, Singles, array_of
 
 _MOST_COLUMNS = 512
 _MOST_OWN_COLUMNS = 128
@@ -36,8 +36,8 @@ _MOST_OWN_COLUMNS = 128
 _STEPS = 20
 """In how many steps evidence fades to a half."""
 _DAY = 86_400.0
-_TIED = 9
-"""Decimals in which scores must differ so as not to be tied."""
+_TIED = 6
+"""Decimals in which scores must differ so as not to be tied: they are computed in float32."""
 
 
 class _Linear(Policy):
@@ -147,7 +147,7 @@ class _Linear(Policy):
         assert model is not None
         return math.sqrt((max(self._squares - model.explained, 0.0) + 0.25) / (self._count + 1.0))
 
-    def _measure(self, context: Context, candidates: Candidates) -> tuple[Floats, Numbers]:
+    def _measure(self, context: Context, candidates: Candidates) -> tuple[Singles, Numbers]:
         """The vectors of candidates (n, width) and their arms (n,), noted for when their outcomes come."""
         features = self._features
         logged = features.measured(context, candidates)
@@ -162,19 +162,24 @@ class _Linear(Policy):
             words = candidates.words(self.arms).words(codes)
             arms = self._arms.known(words.tolist())[places]
             candidates.memo["arm"] = words.astype(str)[places]
-        return features.vectors(logged), arms
+        # Models of items see what is the same for all candidates.
+        by_item = self.mode == "disjoint" and self.arms is None
+        return features.served(logged[:1] if by_item else logged), arms
 
-    def _estimates(self, x: Floats, arms: Numbers) -> tuple[Floats, Floats]:
+    def _estimates(self, x: Singles, arms: Numbers) -> tuple[Singles, Singles]:
         """Means and widths √(xᵀ A⁻¹ x) of vectors (n, width) of arms (n,), each of shape (n,)."""
         if self._hybrid is not None:
-            means, variances = self._hybrid.estimates(arms, x, x[:, self._own])
+            means, variances = self._hybrid.estimates(arms, x, x[:1, self._own])
             return means, np.sqrt(variances)
         assert self._ridges is not None
         if self.mode == "shared":
             spread = x @ self._ridges.factor(1)
-            return x @ self._ridges.theta[1], np.sqrt(np.einsum("nd,nd->n", spread, spread))
-        own = x[:, self._own] if self.arms is not None else x[:1, self._own]
-        return self._ridges.means(arms, own), np.sqrt(self._ridges.variances(arms, own))
+            return x @ self._ridges.coefficients(1), np.sqrt(np.einsum("nd,nd->n", spread, spread))
+        if self.arms is None:
+            (means,), (variances,) = self._ridges.grid(arms, x[:1, self._own])
+        else:
+            means, variances = self._ridges.estimates(arms, x[:, self._own])
+        return means, np.sqrt(variances)
 
     def learn(self, outcomes: Outcomes) -> None:
         """Take in what was logged with its features. Corrections of an earlier outcome change its reward alone."""
@@ -283,7 +288,7 @@ class _Linear(Policy):
         """What the model makes of an item now, with the features that were logged when it was ranked."""
         if not item or memo.get("features") != self._features.digest or memo.get("x") is None:
             return ""
-        x = self._features.vectors(np.array([memo["x"]], dtype=np.int16))
+        x = self._features.served(np.array([memo["x"]], dtype=np.int16))
         if self.mode == "shared":
             arm = np.ones(1, dtype=np.intp)
         else:
@@ -312,14 +317,15 @@ class Ranker(_Linear):
         description="How many deviations the bonus is: 0 takes what seems best, more explores more.",
     )
 
-    def rank(self, context: Context, candidates: Candidates) -> Floats:
+    def rank(self, context: Context, candidates: Candidates) -> Scores:
         """Upper bounds of each candidate's worth, shape (n,); with ties, (context.draws, n), broken at random."""
         x, arms = self._measure(context, candidates)
-        if len(x) == 0:
+        if len(arms) == 0:
             return np.zeros(0)
         means, widths = self._estimates(x, arms)
-        scores = means + (self.alpha * self.noise) * widths
-        if len(np.unique(np.round(scores, _TIED))) == len(scores):
+        scores: Singles = means + (self.alpha * self.noise) * widths
+        ordered = np.sort(np.round(scores, _TIED))
+        if (ordered[1:] != ordered[:-1]).all():
             return scores
         return scores + context.rng.random((context.draws, len(scores))) * (2 * 10.0**-_TIED)
 
@@ -341,33 +347,36 @@ class Thompson(_Linear):
         description="How many deviations of the posterior the draws have: 0 takes what seems best.",
     )
 
-    def rank(self, context: Context, candidates: Candidates) -> Floats:
+    def rank(self, context: Context, candidates: Candidates) -> Scores:
         """Draws of each candidate's worth, shape (context.draws, n).
 
         Candidates that share a model share its draw: their scores go together.
         """
         x, arms = self._measure(context, candidates)
-        if len(x) == 0:
+        if len(arms) == 0:
             return np.zeros((context.draws, 0))
-        scale = self.v * self.noise
+        scale = np.float32(self.v * self.noise)
         assert self._ridges is not None
         if self.mode == "shared":
-            drawn = context.rng.standard_normal((context.draws, x.shape[1]))
-            thetas = self._ridges.theta[1] + scale * (drawn @ self._ridges.factor(1).T)
-            scores: Floats = thetas @ x.T
+            drawn = context.rng.standard_normal((context.draws, x.shape[1]), dtype=np.float32)
+            thetas = self._ridges.coefficients(1) + scale * (drawn @ self._ridges.factor(1).T)
+            scores: Singles = thetas @ x.T
             return scores
         if self.arms is None:  # no two candidates share a model: their draws are independent
             means, widths = self._estimates(x, arms)
-            return means + scale * widths * context.rng.standard_normal((context.draws, len(x)))
+            drawn = context.rng.standard_normal((context.draws, len(arms)), dtype=np.float32)
+            drawn *= scale * widths
+            return np.add(drawn, means, out=drawn)
         own = x[:, self._own]
         # Values that nobody tried are all arm 0, and still have a model each.
         kinds, places = np.unique(candidates.codes(self.arms), return_index=True)
         of_candidate = np.searchsorted(kinds, candidates.codes(self.arms))
-        models = arms[places]
-        factors = np.linalg.cholesky(self._ridges.inverses(models))
-        drawn = context.rng.standard_normal((context.draws, len(models), own.shape[1]))
-        thetas = self._ridges.theta[models] + scale * np.einsum("aij,saj->sai", factors, drawn)
-        worth: Floats = np.einsum("snd,nd->sn", thetas[:, of_candidate], own)
+        worth = np.empty((context.draws, len(own)), dtype=np.float32)
+        for kind, arm in enumerate(arms[places].tolist()):
+            drawn = context.rng.standard_normal((context.draws, own.shape[1]), dtype=np.float32)
+            thetas = self._ridges.coefficients(arm) + scale * (drawn @ self._ridges.factor(arm).T)
+            mine = of_candidate == kind
+            worth[:, mine] = thetas @ own[mine].T
         return worth
 
     def _said(self, mean: float, width: float, unknown: float) -> str:

@@ -5,6 +5,9 @@ N(θ, σ² A⁻¹) (Li et al. 2010, Algorithm 1). A⁻¹ is kept packed, as one 
 form xᵀ A⁻¹ x is the product of that row with the packed x xᵀ, off-diagonals doubled, so that all arms are scored by
 one matrix product over half the bytes.
 
+What is learned is kept in float64. Estimates are made from a copy in float32, of which `settle` renews the arms that
+changed: a quarter of the bytes of full matrices, and bytes are what scoring many arms costs.
+
 An observation changes A⁻¹ by the formula of Sherman and Morrison, A⁻¹ - u uᵀ / (1 + xᵀu) with u = A⁻¹x. After every
 `block` observations of an arm they are summed into A by one matrix product, and A⁻¹ is computed anew from A: rounding
 never builds up over more than a block, and of a large batch only the last block is gone through one by one. Blocks
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 _CHUNK = 2048  # candidates whose packed squares are made at a time
@@ -40,17 +44,20 @@ class Ridges:
         self._square = np.empty((width, width), dtype=np.intp)  # where the triangle holds each entry
         self._square[self._upper] = np.arange(len(self._upper[0]))
         self._square.T[self._upper] = self._square[self._upper]
-        self._twice = np.where(self._upper[0] == self._upper[1], 1.0, 2.0)
-        self._untried = (self._twice == 1) / prior
+        diagonal = self._upper[0] == self._upper[1]
+        self._twice = np.where(diagonal, np.float32(1), np.float32(2))
+        self._untried = diagonal / prior
         self.inverse = self._untried[None, :].copy()
         self.b = np.zeros((1, width))
         self.theta = np.zeros((1, width))
+        self._served = self.inverse.astype(np.float32)
+        self._served_theta = self.theta.astype(np.float32)
         self._explained = np.zeros(1)
         self._rows: list[list[Floats]] = [[]]  # observations since the arm's last block
         self._inside: list[int] = [0]  # how many of them A⁻¹ holds already; -1: it has to be made anew
         self._sums: dict[int, Floats] = {}  # Σ x xᵀ of whole blocks, packed
         self._stale: set[int] = set()
-        self._factors: dict[int, Floats] = {}
+        self._factors: dict[int, Singles] = {}
         self.reserve(arms)
 
     def __len__(self) -> int:
@@ -64,11 +71,12 @@ class Ridges:
         self._rows += [[] for _ in range(fresh)]
         self._inside += [0] * fresh
         if arms + 1 > len(self.b):
-            more = max(arms + 1, 2 * len(self.b) if arms > 1 else 0) - len(self.b)
-            self.inverse = np.concatenate((self.inverse, np.tile(self._untried, (more, 1))))
-            self.b = np.concatenate((self.b, np.zeros((more, self.width))))
-            self.theta = np.concatenate((self.theta, np.zeros((more, self.width))))
-            self._explained = np.concatenate((self._explained, np.zeros(more)))
+            room = max(arms + 1, 2 * len(self.b) if arms > 1 else 0)
+            self.inverse = _grown(self.inverse, room)
+            self.b, self.theta, self._explained = (
+                _grown(kept, room) for kept in (self.b, self.theta, self._explained)
+            )
+            self._served, self._served_theta = _grown(self._served, room), _grown(self._served_theta, room)
 
     def learn(self, arms: Numbers, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, in order: features x (n, width) of arms (n,), reserved before.
@@ -113,37 +121,43 @@ class Ridges:
         """Σ bᵀθ over the arms: by how much Σ r² exceeds the least Σ (r - θᵀx)² + λ|θ|²."""
         return float(self._explained[: len(self._rows)].sum())
 
-    def means(self, arms: Numbers, x: Floats) -> Floats:
-        """θᵀx, shape (n,), for features x (n, width), or (1, width) where they are the same for all arms (n,)."""
-        if len(x) == 1:
-            return cast(Floats, self.theta[arms] @ x[0])
-        return cast(Floats, np.einsum("nd,nd->n", self.theta[arms], x))
-
-    def variances(self, arms: Numbers, x: Floats) -> Floats:
-        """xᵀ A⁻¹ x, shape (n,), for features as in `means`."""
-        if len(x) == 1:
-            known = len(self._rows)
-            square = self._packed(x)[0]
-            # Where most arms are asked for, all of them are quicker than a copy of those.
-            many = 2 * len(arms) > known
-            same = (self.inverse[:known] @ square)[arms] if many else self.inverse[arms] @ square
-            return cast(Floats, np.maximum(same, 0.0))
-        variances = np.empty(len(arms))
+    def estimates(self, arms: Numbers, x: Singles) -> tuple[Singles, Singles]:
+        """θᵀx and xᵀ A⁻¹ x of candidates with features x (n, width) and arms (n,), each of shape (n,)."""
+        means = np.einsum("nd,nd->n", self._served_theta[arms], x)
+        variances = np.empty(len(arms), dtype=np.float32)
         for start in range(0, len(arms), _CHUNK):
             part = slice(start, start + _CHUNK)
-            np.einsum("np,np->n", self.inverse[arms[part]], self._packed(x[part]), out=variances[part])
-        return np.maximum(variances, 0.0)
+            np.einsum("np,np->n", self._served[arms[part]], self._packed(x[part]), out=variances[part])
+        return means, np.maximum(variances, 0, out=variances)
+
+    def grid(self, arms: Numbers, x: Singles) -> tuple[Singles, Singles]:
+        """The same of every vector of x (m, width) with every one of arms (n,), each of shape (m, n)."""
+        known = len(self._rows)
+        squares = self._packed(x)
+        # Where most arms are asked for, all of them are quicker than a copy of those.
+        if 2 * len(arms) > known:
+            means, variances = x @ self._served_theta[:known].T, squares @ self._served[:known].T
+            if len(arms) != known or (arms != np.arange(known)).any():
+                means, variances = means[:, arms], variances[:, arms]
+        else:
+            means, variances = x @ self._served_theta[arms].T, squares @ self._served[arms].T
+        return means, np.maximum(variances, 0, out=variances)
 
     def inverses(self, arms: Numbers) -> Floats:
         """A⁻¹ of arms (n,), unpacked, shape (n, width, width)."""
         inverses: Floats = self.inverse[arms][:, self._square]
         return inverses
 
-    def factor(self, arm: int) -> Floats:
+    def factor(self, arm: int) -> Singles:
         """C with C Cᵀ = A⁻¹, shape (width, width): of one model that many candidates share."""
         if arm not in self._factors:
-            self._factors[arm] = np.linalg.cholesky(self.inverse[arm][self._square])
+            self._factors[arm] = np.linalg.cholesky(self.inverse[arm][self._square]).astype(np.float32)
         return self._factors[arm]
+
+    def coefficients(self, arm: int) -> Singles:
+        """θ of one arm, shape (width,)."""
+        theta: Singles = self._served_theta[arm]
+        return theta
 
     def state(self, name: str) -> dict[str, Any]:
         """All of it, its names beginning with `name`."""
@@ -224,7 +238,9 @@ class Ridges:
             blas.dspr(self.width, -1.0 / (1.0 + x @ u), u, inverse, lower=1, overwrite_ap=1)
         self._inside[arm] = len(rows)
         b = self.b[arm]
-        theta = self.theta[arm] = blas.dspmv(self.width, 1.0, inverse, b, lower=1)
+        theta = blas.dspmv(self.width, 1.0, inverse, b, lower=1)
+        self.theta[arm] = self._served_theta[arm] = theta
+        self._served[arm] = inverse
         self._explained[arm] = b @ theta
         self._factors.pop(arm, None)
 
@@ -233,8 +249,10 @@ class Ridges:
         whole[np.diag_indices(self.width)] += self.prior
         return cast(Floats, np.linalg.inv(whole)[self._upper])
 
-    def _packed(self, x: Floats) -> Floats:
-        packed: Floats = x[:, self._upper[0]] * x[:, self._upper[1]] * self._twice
+    def _packed(self, x: Singles) -> Singles:
+        packed: Singles = x[:, self._upper[0]]
+        packed *= x[:, self._upper[1]]
+        packed *= self._twice
         return packed
 
 
@@ -247,20 +265,23 @@ class Hybrid:
         A₀ += q qᵀ / c,  b₀ += q (r - uᵀb_a) / c,  then  A_a += x xᵀ,  B_a += x zᵀ,  b_a += r x,
 
     where A₀, b₀ are those of the algorithm after its arms were eliminated. For a candidate, the mean is
-    qᵀβ + uᵀb_a and the variance qᵀA₀⁻¹q + xᵀu.
+    qᵀβ + θ_aᵀx and the variance qᵀA₀⁻¹q + xᵀu, with θ_a = A_a⁻¹b_a. Estimates take q = z - G_aᵀx, where
+    G_a = A_a⁻¹B_a is renewed for the arms that changed: no inverse is unpacked for them.
     """
 
     def __init__(self, shared: int, own: int, prior: float) -> None:
         self.shared = Ridges(shared, prior, arms=1)
         self.arms = Ridges(own, prior)
         self._mixed = np.zeros((1, own, shared))  # B_a = Σ x zᵀ
+        self._served = np.zeros((1, own, shared), dtype=np.float32)  # G_a
+        self._stale: set[int] = set()
 
     def reserve(self, arms: int) -> None:
         """Make room for arms up to a number."""
         self.arms.reserve(arms)
-        more = len(self.arms.b) - len(self._mixed)
-        if more > 0:
-            self._mixed = np.concatenate((self._mixed, np.zeros((more, *self._mixed.shape[1:]))))
+        room = len(self.arms.b)
+        if room > len(self._mixed):
+            self._mixed, self._served = _grown(self._mixed, room), _grown(self._served, room)
 
     def learn(self, arms: Numbers, z: Floats, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, as `Ridges.learn` does: shared features z (n, k), the arm's own x (n, d)."""
@@ -274,6 +295,7 @@ class Hybrid:
                 rest = (r - u @ self.arms.b[arm]) / root
                 self.shared.learn(one, (q / root)[None, :], np.array([rest]), new)
                 self._mixed[arm] += np.outer(own, z[place])
+                self._stale.add(arm)
             else:
                 self.shared.learn(one, q[None, :], reward[place : place + 1], new)
             self.arms.learn(arms[place : place + 1], own[None, :], reward[place : place + 1], new)
@@ -282,19 +304,26 @@ class Hybrid:
         """Bring inverses and coefficients up to date."""
         self.arms.settle()
         self.shared.settle()
+        for arm in sorted(self._stale):
+            self._served[arm] = self.arms.inverses(np.array([arm]))[0] @ self._mixed[arm]
+        self._stale.clear()
 
     @property
     def explained(self) -> float:
         """As that of `Ridges`, of the joint model."""
         return self.shared.explained + self.arms.explained
 
-    def estimates(self, arms: Numbers, z: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Means and variances of candidates, each of shape (n,)."""
-        u = np.einsum("nij,nj->ni", self.arms.inverses(arms), x)
-        q = z - np.einsum("nik,ni->nk", self._mixed[arms], u)
-        means = q @ self.shared.theta[1] + np.einsum("ni,ni->n", u, self.arms.b[arms])
+    def estimates(self, arms: Numbers, z: Singles, x: Singles) -> tuple[Singles, Singles]:
+        """Means and variances of candidates with shared features z (n, k) and arms (n,), each of shape (n,).
+
+        The arms' features x are the same for all, shape (1, d).
+        """
+        (own,), (width,) = self.arms.grid(arms, x)
+        size = z.shape[1]
+        # One product over the arms' rows of d·k numbers, for all arms or for a copy of those asked for.
+        q = z - np.matmul(x[0], self._served[arms]).reshape(len(arms), size)
         spread = q @ self.shared.factor(1)
-        return means, np.einsum("nk,nk->n", spread, spread) + np.einsum("ni,ni->n", x, u)
+        return q @ self.shared.coefficients(1) + own, np.einsum("nk,nk->n", spread, spread) + width
 
     def state(self) -> dict[str, Any]:
         """All of it."""
@@ -310,6 +339,16 @@ class Hybrid:
         self.arms.load("arm", state, arms)
         self.reserve(arms)
         self._mixed[: arms + 1] = mixed
+        self._stale = set(range(1, arms + 1))
+        self.settle()
+
+
+def _grown(kept: NDArray[Any], room: int) -> NDArray[Any]:
+    """With room for more arms, each as the first one, that nobody tried."""
+    grown = np.empty((room, *kept.shape[1:]), dtype=kept.dtype)
+    grown[: len(kept)] = kept
+    grown[len(kept) :] = kept[0]
+    return grown
 
 
 def array_of(state: Mapping[str, Any], name: str, dtype: type[np.generic]) -> NDArray[Any]:

@@ -47,7 +47,7 @@ class TestOneModel:
             np.testing.assert_allclose(model.theta[1], inverse @ b, rtol=1e-8, atol=1e-10)
             assert model.explained == pytest.approx(b @ inverse @ b, rel=1e-9)
         factor = model.factor(1)
-        np.testing.assert_allclose(factor @ factor.T, inverse, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(factor @ factor.T, inverse, rtol=1e-5, atol=1e-6 * np.abs(inverse).max())
 
     def test_what_it_leaves_is_the_least_of_the_ridge_objective(self) -> None:
         _, x, reward = drawn(80, 5, 1)
@@ -136,26 +136,36 @@ class TestManyArms:
         model.settle()
         _, probes, _ = drawn(9, 5, 1, seed=7)
         asked = np.array([0, 1, 2, 3, 4, 5, 6, 1, 1])
+        means, variances = model.estimates(asked, probes.astype(np.float32))
+        every_mean, every_variance = model.grid(asked, probes.astype(np.float32))
         for arm in range(7):
             mine = arms == arm
             a = 0.5 * np.eye(5) + x[mine].T @ x[mine]
             theta = np.linalg.solve(a, x[mine].T @ reward[mine])
             places = np.flatnonzero(asked == arm)
-            means, variances = model.means(asked, probes), model.variances(asked, probes)
-            np.testing.assert_allclose(means[places], probes[places] @ theta, rtol=1e-9, atol=1e-12)
-            wanted = np.einsum("nd,de,ne->n", probes[places], np.linalg.inv(a), probes[places])
-            np.testing.assert_allclose(variances[places], wanted, rtol=1e-9)
+            worth = probes @ theta
+            np.testing.assert_allclose(means[places], worth[places], rtol=1e-5, atol=1e-6)
+            wanted = np.einsum("nd,de,ne->n", probes, np.linalg.inv(a), probes)
+            np.testing.assert_allclose(variances[places], wanted[places], rtol=1e-5)
+            for place in places.tolist():
+                np.testing.assert_allclose(every_mean[:, place], worth, rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(every_variance[:, place], wanted, rtol=1e-5)
 
-    @pytest.mark.parametrize("asked", [[3, 0, 1], [1, 2, 3, 4, 0, 2, 2, 4]])
-    def test_one_vector_for_all_arms_is_scored_as_each_would_be(self, asked: list[int]) -> None:
+    @pytest.mark.parametrize("asked", [[3, 0, 1], [1, 2, 3, 4, 0, 2, 2, 4], [0, 1, 2, 3, 4]])
+    def test_many_contexts_at_once_are_scored_as_each_would_be(self, asked: list[int]) -> None:
         arms, x, reward = drawn(100, 4, 4)
         model = Ridges(4, 1.0, arms=4)
         model.learn(arms, x, reward, seen(100))
         model.settle()
-        which, probe = np.array(asked), x[:1]
-        each = np.repeat(probe, len(which), axis=0)
-        np.testing.assert_allclose(model.means(which, probe), model.means(which, each), rtol=1e-12)
-        np.testing.assert_allclose(model.variances(which, probe), model.variances(which, each), rtol=1e-12)
+        which, probes = np.array(asked), x[:7].astype(np.float32)
+        means, variances = model.grid(which, probes)
+        assert means.shape == variances.shape == (7, len(asked))
+        for place in range(7):
+            one = model.estimates(which, np.repeat(probes[place : place + 1], len(which), axis=0))
+            alone = model.grid(which, probes[place : place + 1])
+            for found in (one, (alone[0][0], alone[1][0])):
+                np.testing.assert_allclose(means[place], found[0], rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(variances[place], found[1], rtol=1e-5)
 
     @pytest.mark.parametrize("prior", [0.1, 1.0, 10.0])
     def test_what_nobody_tried_is_as_wide_as_the_prior_says(self, prior: float) -> None:
@@ -163,10 +173,11 @@ class TestManyArms:
         model = Ridges(3, prior, arms=2)
         model.learn(ones(50), np.ones((50, 3)), np.ones(50), seen(50))
         model.settle()
-        x = np.array([[0.6, 0.8, 0.0]])
+        x = np.array([[0.6, 0.8, 0.0]], dtype=np.float32)
         for arm in (0, 2):
-            assert np.sqrt(model.variances(np.array([arm]), x)[0]) == pytest.approx(1 / np.sqrt(prior))
-            assert model.means(np.array([arm]), x)[0] == 0
+            means, variances = model.estimates(np.array([arm]), x)
+            assert np.sqrt(variances[0]) == pytest.approx(1 / np.sqrt(prior), rel=1e-6)
+            assert means[0] == 0
 
     def test_they_take_no_more_room_than_their_triangles(self) -> None:
         model = Ridges(20, 1.0, arms=1000)
@@ -200,11 +211,12 @@ class TestHybrid:
         a = prior * np.eye(21) + design.T @ design
         theta = np.linalg.solve(a, design.T @ reward[:count])
         asked = np.array([1, 2, 3, 4, 5, 1])
-        probes = joint(asked, z[:6], x[:6])
-        means, variances = model.estimates(asked, z[:6], x[:6])
-        np.testing.assert_allclose(means, probes @ theta, rtol=1e-9, atol=1e-11)
+        request = np.repeat(x[:1], 6, axis=0)
+        probes = joint(asked, z[:6], request)
+        means, variances = model.estimates(asked, z[:6].astype(np.float32), x[:1].astype(np.float32))
+        np.testing.assert_allclose(means, probes @ theta, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
-            variances, np.einsum("nd,de,ne->n", probes, np.linalg.inv(a), probes), rtol=1e-9
+            variances, np.einsum("nd,de,ne->n", probes, np.linalg.inv(a), probes), rtol=1e-5
         )
         assert model.explained == pytest.approx(design.T @ reward[:count] @ theta, rel=1e-9)
 
@@ -226,5 +238,6 @@ class TestHybrid:
         for model in (whole, at_once):
             model.settle()
         assert same(whole.state(), cut.state())
-        one, other = (model.estimates(arms[:9], z[:9], x[:9]) for model in (whole, at_once))
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+        asked, own = z[:9].astype(np.float32), x[:1].astype(np.float32)
+        one, other = (model.estimates(arms[:9], asked, own) for model in (whole, at_once))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
