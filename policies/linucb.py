@@ -3,16 +3,23 @@
 `linucb.ranker` is LinUCB (Li et al. 2010, "A Contextual-Bandit Approach to Personalized News Article
 Recommendation"): the score is the mean and a bonus for what is not known yet,
 
-    θᵀx + alpha · σ · √(xᵀ A⁻¹ x),     A = λI + Σ x xᵀ,   θ = A⁻¹ Σ r x.
+    θᵀx + alpha · s · √(xᵀ A⁻¹ x),     A = λI + Σ x xᵀ,   θ = A⁻¹ Σ r x.
 
 `mode: shared` has one model for all items, `disjoint` one for each arm (Algorithm 1), `hybrid` both (Algorithm 2). An
 arm is an item, or a value of the category field in `arms`. Arms that are items see the features of the request
 alone: an item's own features are the same each time, and say no more than the constant. `linucb.thompson` draws from
-the same posterior, scaled by v (Agrawal & Goyal 2013): θ ~ N(θ, v² σ² A⁻¹).
+the same posterior, scaled by v (Agrawal & Goyal 2013): θ ~ N(θ, v² s² A⁻¹).
 
 A reward r counts as the share (r - low) / (high - low), clipped to 0..1, so that scores are on the scale of all
-others. σ² is the noise that the model leaves, (Σ r² - Σ bᵀθ + ¼) / (n + 1), as if one outcome had been pure noise:
-exploration is as wide as the rewards need, without tuning. Like A and b it is made of sums over the log.
+others. s is as wide as the rewards need, without tuning. Where much is known, an estimate is off by the noise that
+the model leaves, σ² = (Σ r² - Σ bᵀθ + ¼) / (n + 1), as if one outcome had been pure noise. Where nothing is known,
+it is off by what may be there to be learned, τ² = (Σ r² + ¼) / (n + 1), however little noise there is. With
+ρ = λ xᵀA⁻¹x / |x|², the share of x that is unknown,
+
+    s² = (1 - ρ) σ² + ρ τ².
+
+That is the squared error of ridge regression for coefficients from N(0, τ²/λ I), σ² (xᵀA⁻¹x - λ xᵀA⁻²x) +
+λ τ² xᵀA⁻²x, with (xᵀA⁻¹x)² / |x|² for xᵀA⁻²x, which is never less. Like A and b, σ and τ are made of sums over the log.
 
 The vector x of every candidate is logged with the slate, and is the one that is learned from. What comes without it
 (feedback without a slate, items that were shown without having been ranked) is not learned.
@@ -147,6 +154,11 @@ class _Linear(Policy):
         assert model is not None
         return math.sqrt((max(self._squares - model.explained, 0.0) + 0.25) / (self._count + 1.0))
 
+    @property
+    def size(self) -> float:
+        """τ: the root mean square of rewards, as shares from 0 to 1."""
+        return math.sqrt((max(self._squares, 0.0) + 0.25) / (self._count + 1.0))
+
     def _measure(self, context: Context, candidates: Candidates) -> tuple[Singles, Numbers]:
         """The vectors of candidates (n, width) and their arms (n,), noted for when their outcomes come."""
         features = self._features
@@ -166,20 +178,30 @@ class _Linear(Policy):
         by_item = self.mode == "disjoint" and self.arms is None
         return features.served(logged[:1] if by_item else logged), arms
 
-    def _estimates(self, x: Singles, arms: Numbers) -> tuple[Singles, Singles]:
-        """Means and widths √(xᵀ A⁻¹ x) of vectors (n, width) of arms (n,), each of shape (n,)."""
+    def _estimates(self, x: Singles, arms: Numbers) -> tuple[Singles, Singles, Singles]:
+        """Means, widths √(xᵀ A⁻¹ x), and |x|² of vectors (n, width) of arms (n,), each of shape (n,).
+
+        Where the models see the same for all candidates, |x|² has the shape (1,).
+        """
+        own = x[:, self._own]
         if self._hybrid is not None:
-            means, variances = self._hybrid.estimates(arms, x, x[:1, self._own])
-            return means, np.sqrt(variances)
+            means, variances = self._hybrid.estimates(arms, x, own[:1])
+            return means, np.sqrt(variances), _squared(x) + _squared(own[:1])
         assert self._ridges is not None
         if self.mode == "shared":
-            spread = x @ self._ridges.factor(1)
-            return x @ self._ridges.coefficients(1), np.sqrt(np.einsum("nd,nd->n", spread, spread))
+            return x @ self._ridges.coefficients(1), np.sqrt(_squared(x @ self._ridges.factor(1))), _squared(x)
         if self.arms is None:
-            (means,), (variances,) = self._ridges.grid(arms, x[:1, self._own])
-        else:
-            means, variances = self._ridges.estimates(arms, x[:, self._own])
-        return means, np.sqrt(variances)
+            (means,), (variances,) = self._ridges.grid(arms, own[:1])
+            return means, np.sqrt(variances), _squared(own[:1])
+        means, variances = self._ridges.estimates(arms, own)
+        return means, np.sqrt(variances), _squared(own)
+
+    def _scales(self, widths: Singles, lengths: Singles) -> Singles:
+        """s, by which widths count, from the widths and |x|²; shape (n,)."""
+        noise, size = self.noise**2, self.size**2
+        unknown = np.minimum(widths * widths * (self.prior / lengths), 1)
+        scales: Singles = np.sqrt(noise + (size - noise) * unknown)
+        return scales
 
     def learn(self, outcomes: Outcomes) -> None:
         """Take in what was logged with its features. Corrections of an earlier outcome change its reward alone."""
@@ -293,13 +315,12 @@ class _Linear(Policy):
             arm = np.ones(1, dtype=np.intp)
         else:
             arm = self._arms.known([item if self.arms is None else str(memo.get("arm"))])
-        means, widths = self._estimates(x, arm)
-        shared = x if self.mode != "disjoint" else x[:, :0]
-        length = math.sqrt(float(np.sum(shared**2) + np.sum(x[:, self._own] ** 2)) / self.prior)
-        return self._said(float(means[0]), float(widths[0]), float(widths[0]) / length)
+        means, widths, lengths = self._estimates(x, arm)
+        deviation = float((widths * self._scales(widths, lengths))[0])
+        return self._said(float(means[0]), deviation, float(widths[0] * np.sqrt(self.prior / lengths[0])))
 
-    def _said(self, mean: float, width: float, unknown: float) -> str:
-        """A mean and a width in words; unknown: the width as a share of what it was before anything was learned."""
+    def _said(self, mean: float, deviation: float, unknown: float) -> str:
+        """A mean in words; unknown: the width as a share of what it was before anything was learned."""
         raise NotImplementedError
 
 
@@ -322,16 +343,15 @@ class Ranker(_Linear):
         x, arms = self._measure(context, candidates)
         if len(arms) == 0:
             return np.zeros(0)
-        means, widths = self._estimates(x, arms)
-        scores: Singles = means + (self.alpha * self.noise) * widths
+        means, widths, lengths = self._estimates(x, arms)
+        scores: Singles = means + self.alpha * widths * self._scales(widths, lengths)
         ordered = np.sort(np.round(scores, _TIED))
         if (ordered[1:] != ordered[:-1]).all():
             return scores
         return scores + context.rng.random((context.draws, len(scores))) * (2 * 10.0**-_TIED)
 
-    def _said(self, mean: float, width: float, unknown: float) -> str:
-        bonus = self.alpha * self.noise * width
-        return f"θ·x = {mean:.2f}, bonus {bonus:.2f}: {_knowledge(unknown)}"
+    def _said(self, mean: float, deviation: float, unknown: float) -> str:
+        return f"θ·x = {mean:.2f}, bonus {self.alpha * deviation:.2f}: {_knowledge(unknown)}"
 
 
 class Thompson(_Linear):
@@ -355,32 +375,42 @@ class Thompson(_Linear):
         x, arms = self._measure(context, candidates)
         if len(arms) == 0:
             return np.zeros((context.draws, 0))
-        scale = np.float32(self.v * self.noise)
         assert self._ridges is not None
-        if self.mode == "shared":
-            drawn = context.rng.standard_normal((context.draws, x.shape[1]), dtype=np.float32)
-            thetas = self._ridges.coefficients(1) + scale * (drawn @ self._ridges.factor(1).T)
-            scores: Singles = thetas @ x.T
-            return scores
-        if self.arms is None:  # no two candidates share a model: their draws are independent
-            means, widths = self._estimates(x, arms)
+        if self.mode == "disjoint" and self.arms is None:  # no two candidates share a model
+            means, widths, lengths = self._estimates(x, arms)
             drawn = context.rng.standard_normal((context.draws, len(arms)), dtype=np.float32)
-            drawn *= scale * widths
+            drawn *= self.v * widths * self._scales(widths, lengths)
             return np.add(drawn, means, out=drawn)
+        if self.mode == "shared":
+            return self._drawn(context, x, 1)
         own = x[:, self._own]
         # Values that nobody tried are all arm 0, and still have a model each.
-        kinds, places = np.unique(candidates.codes(self.arms), return_index=True)
-        of_candidate = np.searchsorted(kinds, candidates.codes(self.arms))
+        kinds, places = np.unique(candidates.codes(self.arms or ""), return_index=True)
+        of_candidate = np.searchsorted(kinds, candidates.codes(self.arms or ""))
         worth = np.empty((context.draws, len(own)), dtype=np.float32)
         for kind, arm in enumerate(arms[places].tolist()):
-            drawn = context.rng.standard_normal((context.draws, own.shape[1]), dtype=np.float32)
-            thetas = self._ridges.coefficients(arm) + scale * (drawn @ self._ridges.factor(arm).T)
             mine = of_candidate == kind
-            worth[:, mine] = thetas @ own[mine].T
+            worth[:, mine] = self._drawn(context, own[mine], arm)
         return worth
 
-    def _said(self, mean: float, width: float, unknown: float) -> str:
-        return f"θ·x = {mean:.2f} ± {self.v * self.noise * width:.2f}: {_knowledge(unknown)}"
+    def _drawn(self, context: Context, x: Singles, arm: int) -> Singles:
+        """Draws of what vectors (n, width) of one arm are worth, shape (context.draws, n)."""
+        assert self._ridges is not None
+        spread = x @ self._ridges.factor(arm)
+        scales = self.v * self._scales(np.sqrt(_squared(spread)), _squared(x))
+        drawn = context.rng.standard_normal((context.draws, x.shape[1]), dtype=np.float32) @ spread.T
+        drawn *= scales
+        drawn += x @ self._ridges.coefficients(arm)
+        return drawn
+
+    def _said(self, mean: float, deviation: float, unknown: float) -> str:
+        return f"θ·x = {mean:.2f} ± {self.v * deviation:.2f}: {_knowledge(unknown)}"
+
+
+def _squared(x: Singles) -> Singles:
+    """|x|² of vectors (n, d), shape (n,)."""
+    squared: Singles = np.einsum("nd,nd->n", x, x)
+    return squared
 
 
 def _knowledge(unknown: float) -> str:

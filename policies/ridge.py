@@ -136,9 +136,8 @@ class Ridges:
         squares = self._packed(x)
         # Where most arms are asked for, all of them are quicker than a copy of those.
         if 2 * len(arms) > known:
-            means, variances = x @ self._served_theta[:known].T, squares @ self._served[:known].T
-            if len(arms) != known or (arms != np.arange(known)).any():
-                means, variances = means[:, arms], variances[:, arms]
+            means = (x @ self._served_theta[:known].T).take(arms, axis=1)
+            variances = (squares @ self._served[:known].T).take(arms, axis=1)
         else:
             means, variances = x @ self._served_theta[arms].T, squares @ self._served[arms].T
         return means, np.maximum(variances, 0, out=variances)
@@ -250,8 +249,8 @@ class Ridges:
         return cast(Floats, np.linalg.inv(whole)[self._upper])
 
     def _packed(self, x: Singles) -> Singles:
-        packed: Singles = x[:, self._upper[0]]
-        packed *= x[:, self._upper[1]]
+        packed: Singles = x.take(self._upper[0], axis=1)
+        packed *= x.take(self._upper[1], axis=1)
         packed *= self._twice
         return packed
 
