@@ -19,6 +19,8 @@ BENCHES = (
     "retrieval",
     "thompson",
     "collaborative",
+    "policies",
+    "regret",
     "startup",
     "learning",
 )

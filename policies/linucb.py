@@ -332,7 +332,7 @@ class Ranker(_Linear):
         description="One model for all items, one for each arm, or both: a shared one and what each arm adds.",
     )
     alpha: float = Field(
-        default=0.8,
+        default=0.75,
         ge=0,
         le=1e3,
         description="How many deviations the bonus is: 0 takes what seems best, more explores more.",
@@ -361,7 +361,7 @@ class Thompson(_Linear):
         default="shared", description="One model for all items, or one for each arm."
     )
     v: float = Field(
-        default=0.3,
+        default=0.25,
         ge=0,
         le=1e3,
         description="How many deviations of the posterior the draws have: 0 takes what seems best.",
