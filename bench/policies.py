@@ -246,7 +246,7 @@ def _shared(width: int, items: int, quick: bool) -> list[Row]:
     ours.learn(one, x, reward, yes)
     ours.settle()
     inverse = ours.inverses(np.ones(1, dtype=np.intp))[0].astype(np.float32)
-    theta = ours.theta[1].astype(np.float32)
+    theta = ours.coefficients(1)
     packed = Packed(1, width)
 
     def rank(_: int) -> object:
@@ -293,7 +293,7 @@ def _hybrid(width: int, arms: int, rounds: int) -> list[Row]:
     mixed = (x[:, :, None] * z[:, None, :]).astype(np.float32)
     b = (reward[:, None] * x).astype(np.float32)
     joint = ours.shared.inverses(np.ones(1, dtype=np.intp))[0].astype(np.float32)
-    beta = ours.shared.theta[1].astype(np.float32)
+    beta = ours.shared.coefficients(1)
 
     def rank(n: int) -> object:
         means, variances = ours.estimates(numbers, singles[0], singles[1][n : n + 1])

@@ -8,6 +8,9 @@ one matrix product over half the bytes.
 What is learned is kept in float64. Estimates are made from a copy in float32, of which `settle` renews the arms that
 changed: a quarter of the bytes of full matrices, and bytes are what scoring many arms costs.
 
+A wide model needs no matrix while it is young: with v = u / √(1 + xᵀu) for each observation, A⁻¹ = I/λ - Σ v vᵀ, and
+A⁻¹x costs as many products of vectors as there were observations.
+
 An observation changes A⁻¹ by the formula of Sherman and Morrison, A⁻¹ - u uᵀ / (1 + xᵀu) with u = A⁻¹x. After every
 `block` observations of an arm they are summed into A by one matrix product, and A⁻¹ is computed anew from A: rounding
 never builds up over more than a block, and of a large batch only the last block is gone through one by one. Blocks
@@ -27,6 +30,7 @@ Singles = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 _CHUNK = 2048  # candidates whose packed squares are made at a time
+_WIDE = 128  # columns from which on young models are quicker without a matrix
 
 
 class Ridges:
@@ -47,11 +51,11 @@ class Ridges:
         diagonal = self._upper[0] == self._upper[1]
         self._twice = np.where(diagonal, np.float32(1), np.float32(2))
         self._untried = diagonal / prior
-        self.inverse = self._untried[None, :].copy()
         self.b = np.zeros((1, width))
-        self.theta = np.zeros((1, width))
-        self._served = self.inverse.astype(np.float32)
-        self._served_theta = self.theta.astype(np.float32)
+        self._inverses: dict[int, Floats] = {}  # A⁻¹, packed
+        self._downdates: dict[int, Floats] = {}  # the v of young wide models, one in each row
+        self._served = self._untried[None, :].astype(np.float32)
+        self._served_theta = np.zeros((1, width), dtype=np.float32)
         self._explained = np.zeros(1)
         self._rows: list[list[Floats]] = [[]]  # observations since the arm's last block
         self._inside: list[int] = [0]  # how many of them A⁻¹ holds already; -1: it has to be made anew
@@ -72,10 +76,7 @@ class Ridges:
         self._inside += [0] * fresh
         if arms + 1 > len(self.b):
             room = max(arms + 1, 2 * len(self.b) if arms > 1 else 0)
-            self.inverse = _grown(self.inverse, room)
-            self.b, self.theta, self._explained = (
-                _grown(kept, room) for kept in (self.b, self.theta, self._explained)
-            )
+            self.b, self._explained = _grown(self.b, room), _grown(self._explained, room)
             self._served, self._served_theta = _grown(self._served, room), _grown(self._served_theta, room)
 
     def learn(self, arms: Numbers, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
@@ -113,8 +114,7 @@ class Ridges:
         if arm in self._stale:
             self._settle(arm)
             self._stale.discard(arm)
-        solved: Floats = blas.dspmv(self.width, 1.0, self.inverse[arm], x, lower=1)
-        return solved
+        return self._solved(arm, x)
 
     @property
     def explained(self) -> float:
@@ -144,13 +144,12 @@ class Ridges:
 
     def inverses(self, arms: Numbers) -> Floats:
         """A⁻¹ of arms (n,), unpacked, shape (n, width, width)."""
-        inverses: Floats = self.inverse[arms][:, self._square]
-        return inverses
+        return np.array([self._inverse(arm) for arm in arms.tolist()])
 
     def factor(self, arm: int) -> Singles:
         """C with C Cᵀ = A⁻¹, shape (width, width): of one model that many candidates share."""
         if arm not in self._factors:
-            self._factors[arm] = np.linalg.cholesky(self.inverse[arm][self._square]).astype(np.float32)
+            self._factors[arm] = np.linalg.cholesky(self._inverse(arm)).astype(np.float32)
         return self._factors[arm]
 
     def coefficients(self, arm: int) -> Singles:
@@ -225,23 +224,67 @@ class Ridges:
             self._inside[arm] = -1
 
     def _settle(self, arm: int) -> None:
-        inverse = self.inverse[arm]
-        inside = self._inside[arm]
+        rows, inside = self._rows[arm], self._inside[arm]
         if inside < 0:
-            sums = self._sums.get(arm)
-            inverse[:] = self._untried if sums is None else self._inverted(sums)
+            self._downdates.pop(arm, None)
+            self._inverses.pop(arm, None)
+            self._served[arm] = self._untried
+            if arm in self._sums:
+                self._inverses[arm] = self._inverted(self._sums[arm])
             inside = 0
-        rows = self._rows[arm]
-        for x in rows[inside:]:
-            u = blas.dspmv(self.width, 1.0, inverse, x, lower=1)
-            blas.dspr(self.width, -1.0 / (1.0 + x @ u), u, inverse, lower=1, overwrite_ap=1)
+        if self.width > _WIDE and arm not in self._sums:
+            self._grow(arm, inside)
+        else:
+            inverse = self._inverses.get(arm)
+            if inverse is None:
+                inverse = self._inverses[arm] = self._untried.copy()
+            for x in rows[inside:]:
+                u = blas.dspmv(self.width, 1.0, inverse, x, lower=1)
+                blas.dspr(self.width, -1.0 / (1.0 + x.dot(u)), u, inverse, lower=1, overwrite_ap=1)
+            self._served[arm] = inverse
         self._inside[arm] = len(rows)
         b = self.b[arm]
-        theta = blas.dspmv(self.width, 1.0, inverse, b, lower=1)
-        self.theta[arm] = self._served_theta[arm] = theta
-        self._served[arm] = inverse
-        self._explained[arm] = b @ theta
+        theta = self._solved(arm, b)
+        self._served_theta[arm] = theta
+        self._explained[arm] = b.dot(theta)
         self._factors.pop(arm, None)
+
+    def _grow(self, arm: int, inside: int) -> None:
+        """Take the observations from the `inside`th on into a young wide model."""
+        rows, served = self._rows[arm], self._served[arm]
+        kept = self._downdates.get(arm, np.empty((0, self.width)))
+        if len(rows) > len(kept):
+            kept = np.concatenate((kept[:inside], np.empty((2 * len(rows) - inside, self.width))))
+            self._downdates[arm] = kept
+        for place in range(inside, len(rows)):
+            x, before = rows[place], kept[:place]
+            u = x / self.prior
+            u -= before.dot(x).dot(before)
+            v = np.divide(u, math.sqrt(1.0 + x.dot(u)), out=kept[place])
+            blas.sspr(self.width, -1.0, v.astype(np.float32), served, lower=1, overwrite_ap=1)
+
+    def _solved(self, arm: int, x: Floats) -> Floats:
+        """A⁻¹ x of one arm, as far as it has settled."""
+        inverse = self._inverses.get(arm)
+        if inverse is not None:
+            solved: Floats = blas.dspmv(self.width, 1.0, inverse, x, lower=1)
+            return solved
+        solved = x / self.prior
+        if arm in self._downdates:
+            kept = self._downdates[arm][: self._inside[arm]]
+            solved -= kept.dot(x).dot(kept)
+        return solved
+
+    def _inverse(self, arm: int) -> Floats:
+        """A⁻¹ of one arm, shape (width, width)."""
+        inverse = self._inverses.get(arm)
+        if inverse is not None:
+            return inverse[self._square]
+        whole = np.eye(self.width) / self.prior
+        if arm in self._downdates:
+            kept = self._downdates[arm][: self._inside[arm]]
+            whole -= kept.T @ kept
+        return whole
 
     def _inverted(self, sums: Floats) -> Floats:
         whole = sums[self._square]

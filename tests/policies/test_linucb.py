@@ -328,6 +328,36 @@ class TestDraws:
         apart = np.arange(12)[:, None] % 3 != np.arange(12)[None, :] % 3
         assert abs(found[apart]).max() < 4.5 / np.sqrt(20_000)
 
+    @pytest.mark.parametrize("mode", ["shared", "disjoint"])
+    def test_an_item_comes_first_as_often_as_draws_from_the_dense_posterior_say(self, mode: Any) -> None:
+        # Propensities are counted from these draws.
+        features = [*ITEM_FEATURES, *USER_FEATURES] if mode == "shared" else USER_FEATURES
+        policy = self.learned(mode=mode, features=features, v=1.0)
+        count, profile = 30_000, {"u0": 0.9}
+        scores, memos = ranked(policy, catalog_of(12), draws=count, profile=profile)
+        outcomes = history_of(policy, 200)
+        places, reward = final(outcomes)
+        x = vectors([outcomes.memos[place] for place in places], len(features))
+        asked, rng = vectors(memos, len(features)), np.random.default_rng(8)
+        if mode == "shared":
+            reference = Reference(x, reward, 1.0)
+            theta = rng.multivariate_normal(np.zeros(x.shape[1]), reference.inverse, count)
+            drawn = theta @ asked.T * scales(policy.noise, policy.size, 1.0, asked, reference.width(asked))
+            drawn += reference.mean(asked)
+        else:
+            items, columns = np.array([outcomes.items[place] for place in places]), []
+            for row in range(12):
+                mine, probe = items == f"i{row}", asked[row : row + 1]
+                reference = Reference(x[mine], reward[mine], 1.0)
+                theta = rng.multivariate_normal(np.zeros(x.shape[1]), reference.inverse, count)
+                width = scales(policy.noise, policy.size, 1.0, probe, reference.width(probe))
+                columns.append(reference.mean(probe) + theta @ probe[0] * width)
+            drawn = np.stack(columns, axis=1)
+        found, wanted = (np.bincount(each.argmax(axis=1), minlength=12) / count for each in (scores, drawn))
+        error = np.sqrt((found * (1 - found) + wanted * (1 - wanted)) / count + 1e-9)
+        assert (np.abs(found - wanted) < 4.5 * error).all()
+        assert (wanted > 0.02).sum() >= 3
+
     def test_values_that_nobody_tried_have_a_draw_each(self) -> None:
         policy = Thompson(mode="disjoint", features=ITEM_FEATURES, arms="kind")
         found = np.corrcoef(ranked(policy, catalog_of(12), draws=5_000)[0].T)
