@@ -22,7 +22,7 @@ That is the squared error of ridge regression for coefficients from N(0, τ²/λ
 λ τ² xᵀA⁻²x, with (xᵀA⁻¹x)² / |x|² for xᵀA⁻²x, which is never less. Like A and b, σ and τ are made of sums over the log.
 
 The vector x of every candidate is logged with the slate, and is the one that is learned from. What comes without it
-(feedback without a slate, items that were shown without having been ranked) is not learned.
+(feedback without a slate) is not learned.
 """
 
 import math

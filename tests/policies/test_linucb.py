@@ -442,6 +442,7 @@ class TestLearning:
             rewards = 0.5 + size * rng.uniform(-1, 1, 4000)
             policy.learn(outcomes_of(items, [memos[item] for item in items], rewards.tolist()))
             assert policy.noise == pytest.approx(size / np.sqrt(3), rel=0.06)
+            assert policy.size == pytest.approx(np.sqrt(0.25 + size**2 / 3), rel=0.02)
 
 
 class TestStates:
@@ -612,6 +613,27 @@ class TestRegret:
         noise = np.sqrt(np.var(mine, ddof=1) / 4 + np.var(tuned, ddof=1) / 4)
         assert np.mean(mine) < slack * np.mean(tuned) + 2 * noise
         assert np.mean(mine) < 0.4 * np.mean(chance)
+
+
+    @pytest.mark.parametrize("kind", [Ranker, Thompson])
+    def test_rewards_of_little_noise_leave_no_good_arm_untried(self, kind: Any) -> None:
+        # A bonus of the size of the noise alone would stay with the first arm that is worth more than the bonus.
+        bound = float(np.sqrt(3 / self.size))
+        features = [{"profile": f"u{place}", "low": -bound, "high": bound} for place in range(self.size)]
+        lost, chance = 0.0, 0.0
+        for seed in range(3):
+            u, p, luck = self.world(seed)
+            policy = kind(mode="disjoint", features=features, low=-5, high=10)
+            catalog = catalog_of(self.arms)
+            for step in range(500):
+                profile = {f"u{place}": value for place, value in enumerate(u[step].tolist())}
+                scores, memos = ranked(policy, catalog, profile=profile, seed=step)
+                item = int(np.atleast_2d(scores)[0].argmax())
+                lost += p[step].max() - p[step, item]
+                chance += p[step].max() - p[step].mean()
+                share = p[step, item] + 0.02 * (luck[step] - 0.5)
+                policy.learn(outcomes_of([item], [memos[item]], [15 * share - 5]))
+        assert lost < 0.22 * chance
 
 
 SHOP = """
