@@ -42,6 +42,8 @@ BUDGETS: Mapping[str, Budget] = {
     "top-500 of 1,000,000 x 384": at_most(10, "ms"),
     "recall@500": at_least(0.95, ""),
     "memory, resident": at_most(1000, "MB"),
+    "LinUCB shared, d = 32, items scored": at_least(5_000_000, " /s"),
+    "LinUCB shared, d = 32, one update": at_most(20, "µs"),
     "start with 100,000 items": at_most(2, "s"),
     "start with 100,000 items, 384-d": at_most(2, "s"),
     **{

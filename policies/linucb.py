@@ -189,7 +189,11 @@ class _Linear(Policy):
             return means, np.sqrt(variances), _squared(x) + _squared(own[:1])
         assert self._ridges is not None
         if self.mode == "shared":
-            return x @ self._ridges.coefficients(1), np.sqrt(_squared(x @ self._ridges.factor(1))), _squared(x)
+            return (
+                x @ self._ridges.coefficients(1),
+                np.sqrt(_squared(x @ self._ridges.factor(1))),
+                _squared(x),
+            )
         if self.arms is None:
             (means,), (variances,) = self._ridges.grid(arms, own[:1])
             return means, np.sqrt(variances), _squared(own[:1])
@@ -375,18 +379,17 @@ class Thompson(_Linear):
         x, arms = self._measure(context, candidates)
         if len(arms) == 0:
             return np.zeros((context.draws, 0))
-        assert self._ridges is not None
-        if self.mode == "disjoint" and self.arms is None:  # no two candidates share a model
+        if self.mode == "shared":
+            return self._drawn(context, x, 1)
+        if self.arms is None:  # no two candidates share a model: their draws are independent
             means, widths, lengths = self._estimates(x, arms)
             drawn = context.rng.standard_normal((context.draws, len(arms)), dtype=np.float32)
             drawn *= self.v * widths * self._scales(widths, lengths)
             return np.add(drawn, means, out=drawn)
-        if self.mode == "shared":
-            return self._drawn(context, x, 1)
         own = x[:, self._own]
         # Values that nobody tried are all arm 0, and still have a model each.
-        kinds, places = np.unique(candidates.codes(self.arms or ""), return_index=True)
-        of_candidate = np.searchsorted(kinds, candidates.codes(self.arms or ""))
+        kinds, places = np.unique(candidates.codes(self.arms), return_index=True)
+        of_candidate = np.searchsorted(kinds, candidates.codes(self.arms))
         worth = np.empty((context.draws, len(own)), dtype=np.float32)
         for kind, arm in enumerate(arms[places].tolist()):
             mine = of_candidate == kind

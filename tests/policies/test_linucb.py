@@ -614,7 +614,6 @@ class TestRegret:
         assert np.mean(mine) < slack * np.mean(tuned) + 2 * noise
         assert np.mean(mine) < 0.4 * np.mean(chance)
 
-
     @pytest.mark.parametrize("kind", [Ranker, Thompson])
     def test_rewards_of_little_noise_leave_no_good_arm_untried(self, kind: Any) -> None:
         # A bonus of the size of the noise alone would stay with the first arm that is worth more than the bonus.

@@ -109,7 +109,9 @@ class TestOneModel:
                     assert same(whole.state("arm"), other.state("arm"))
                     assert whole.inverses(ones(1)).tobytes() == other.inverses(ones(1)).tobytes()
                     probes = x[:5].astype(np.float32)
-                    for one, two in zip(whole.grid(ones(1), probes), other.grid(ones(1), probes), strict=True):
+                    for one, two in zip(
+                        whole.grid(ones(1), probes), other.grid(ones(1), probes), strict=True
+                    ):
                         assert one.tobytes() == two.tobytes()
             start = end
 
@@ -214,7 +216,6 @@ class TestManyArms:
             means, variances = model.estimates(np.array([arm]), x)
             assert np.sqrt(variances[0]) == pytest.approx(1 / np.sqrt(prior), rel=1e-6)
             assert means[0] == 0
-
 
 
 class TestHybrid:
