@@ -16,10 +16,9 @@ the model leaves, σ² = (Σ r² - Σ bᵀθ + ¼) / (n + 1), as if one outcome 
 it is off by what may be there to be learned, τ² = (Σ r² + ¼) / (n + 1), however little noise there is. With
 ρ = λ xᵀA⁻¹x / |x|², the share of x that is unknown,
 
-    s² = (1 - ρ) σ² + ρ τ².
+    s² = (1 - ρ²) σ² + ρ² τ².
 
-That is the squared error of ridge regression for coefficients from N(0, τ²/λ I), σ² (xᵀA⁻¹x - λ xᵀA⁻²x) +
-λ τ² xᵀA⁻²x, with (xᵀA⁻¹x)² / |x|² for xᵀA⁻²x, which is never less. Like A and b, σ and τ are made of sums over the log.
+Like A and b, σ and τ are made of sums over the log.
 
 The vector x of every candidate is logged with the slate, and is the one that is learned from. What comes without it
 (feedback without a slate) is not learned.
@@ -204,7 +203,7 @@ class _Linear(Policy):
         """s, by which widths count, from the widths and |x|²; shape (n,)."""
         noise, size = self.noise**2, self.size**2
         unknown = np.minimum(widths * widths * (self.prior / lengths), 1)
-        scales: Singles = np.sqrt(noise + (size - noise) * unknown)
+        scales: Singles = np.sqrt(noise + (size - noise) * (unknown * unknown))
         return scales
 
     def learn(self, outcomes: Outcomes) -> None:
@@ -365,7 +364,7 @@ class Thompson(_Linear):
         default="shared", description="One model for all items, or one for each arm."
     )
     v: float = Field(
-        default=0.25,
+        default=0.3,
         ge=0,
         le=1e3,
         description="How many deviations of the posterior the draws have: 0 takes what seems best.",

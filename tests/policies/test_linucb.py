@@ -141,9 +141,9 @@ def vectors(memos: Sequence[Mapping[str, Any]], features: int) -> NDArray[np.flo
 
 
 def scales(noise: float, size: float, prior: float, x: Any, width: Any) -> Any:
-    """√((1 - ρ) σ² + ρ τ²), ρ = λ xᵀA⁻¹x / |x|², as the docs promise."""
+    """√((1 - ρ²) σ² + ρ² τ²), ρ = λ xᵀA⁻¹x / |x|², as the docs promise."""
     unknown = prior * np.asarray(width) ** 2 / np.sum(np.asarray(x) ** 2, axis=-1)
-    return np.sqrt((1 - unknown) * noise**2 + unknown * size**2)
+    return np.sqrt((1 - unknown**2) * noise**2 + unknown**2 * size**2)
 
 
 def size_of(reward: NDArray[np.float64]) -> float:
