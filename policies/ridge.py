@@ -361,9 +361,11 @@ class Hybrid:
         The arms' features x are the same for all, shape (1, d).
         """
         (own,), (width,) = self.arms.grid(arms, x)
-        size = z.shape[1]
-        # One product over the arms' rows of d·k numbers, for all arms or for a copy of those asked for.
-        q = z - np.matmul(x[0], self._served[arms]).reshape(len(arms), size)
+        known = len(self.arms) + 1
+        if 2 * len(arms) > known:  # as in `Ridges.grid`
+            q = z - np.matmul(x[0], self._served[:known]).take(arms, axis=0)
+        else:
+            q = z - np.matmul(x[0], self._served[arms])
         spread = q @ self.shared.factor(1)
         return q @ self.shared.coefficients(1) + own, np.einsum("nk,nk->n", spread, spread) + width
 
