@@ -23,7 +23,7 @@ from .policies import request
 from .rivals import RIVALS, installed
 from .rows import Floats, Row, row
 
-_FIRST = 1_000
+_FIRST = 2_000
 _ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 _VS = (0.01, 0.03, 0.05, 0.1, 0.15, 0.25, 0.4)
 _LIBRARIES = {"river": 1.0, "contextualbandits": 0.35}
