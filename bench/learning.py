@@ -26,7 +26,7 @@ _DATA = Path(os.environ.get("SHARED_DATA", _ROOT.parent / "shared" / "data"))
 PICTURE = _ROOT / "docs" / "learning.png"
 
 _CROWDS, _PEOPLE, _ROUNDS = 10, 100, 40
-_TUNING = {"crowds": 2, "people": 60, "rounds": 24}
+_TUNING = {"crowds": 2, "people": 40, "rounds": 16}
 _FIRST_TUNING_SEED = 1_000
 _LAST = 0.25
 """The share of the rounds, at the end, that counts."""
