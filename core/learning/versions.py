@@ -119,11 +119,10 @@ class PolicyVersions:
             live.check(state)
         except ValueError as error:
             raise Conflict(f"{version.name} can't be used, and what is live stays: {error}") from None
+        doubt = self._doubt(version, live)
         before = self.live_before(policy, note or f"live before {version.name}")
         switch = self._store.versions.switch(version, before, keep=self._keep)
-        return Promotion(
-            self._domain, policy, number, switch.before, switch.position, self._doubt(version, live)
-        )
+        return Promotion(self._domain, policy, number, switch.before, switch.position, doubt)
 
     def rollback(self, policy: str) -> Promotion:
         """Return to what was live before the last promotion; once more, and that is undone. Raises as `promote`."""
@@ -247,7 +246,8 @@ def _difference(before: Any, after: Any) -> dict[str, Any]:
         return facts | {"changed": facts["before"] != facts["after"] or repr(before) != repr(after)}
     both = tuple(slice(min(pair)) for pair in zip(first.shape, second.shape, strict=True))
     same = (first[both] == second[both]) | (np.isnan(first[both]) & np.isnan(second[both]))
-    change = np.where(same, 0.0, np.abs(np.nan_to_num(second[both] - first[both], nan=np.inf)))
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        change = np.where(same, 0.0, np.abs(np.nan_to_num(second[both] - first[both], nan=np.inf)))
     return facts | {
         "changed": first.shape != second.shape or not bool(same.all()),
         "mean_change": float(change.mean()) if change.size else 0.0,
