@@ -1,5 +1,6 @@
 """The application: every endpoint, and what surrounds them."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -35,6 +36,8 @@ from .limits import Limits
 from .models import InteractionIn, RecommendationRequest, SaveRequest, TrainingRequest
 from .names import issues_of
 from .problems import Problem, invalid, problem_of
+
+_log = logging.getLogger("tastemaker.schedules")
 
 _ABOUT = """Recommenders that learn. Ask for a slate, show it, send what the user does with the slate's id.
 
@@ -96,11 +99,18 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
 
 
 def _scheduler(orchestrator: Orchestrator) -> Scheduler:
+    """What this server does by itself."""
+
     def train(job: Job) -> None:
         orchestrator.train(job.domain, job.policies, since=job.since, trigger=job.name)
 
+    def monitor(job: Job) -> None:
+        figures = orchestrator.performance(job.domain, 1)["total"]
+        _log.info("%s today: %s", job.domain, figures)
+
     plans = orchestrator.settings.domains
-    return Scheduler(orchestrator.store, plans, orchestrator.clock, {"train": train})
+    actions = {"train": train, "monitor": monitor}
+    return Scheduler(orchestrator.store, plans, orchestrator.clock, actions)
 
 
 async def _answered(request: Request, error: Exception) -> Response:

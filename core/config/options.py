@@ -108,7 +108,7 @@ class RankersSchedule(TrainingSchedule):
 
 
 class MonitoringSchedule(Schedule):
-    """When a snapshot of the domain is taken by itself."""
+    """When a server looks by itself at how the domain does."""
 
     cron: Cron = "0 * * * *"
 

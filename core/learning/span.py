@@ -1,6 +1,5 @@
 """Spans of the log: from texts such as `7d` to times, and from times to positions."""
 
-import bisect
 import re
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ from ..store import Store
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _AGO = re.compile(r"([0-9]{1,6})([mhdw])\Z")
+_PAGE = 2000
 _RIGHT = "write 7d, 36h, 90m, 2w, or a date such as 2026-11-20 or 2026-11-20T09:30:00Z"
 
 
@@ -49,20 +49,21 @@ def iso(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def last_before(store: Store, time: float, end: int) -> int:
-    """The last position, up to `end`, whose entries all came before a time."""
-
-    def after(position: int) -> float:
-        """The time of the first entry after a position; they never decrease along the log."""
-        entries = store.read(position, limit=1)
-        return entries[0].time if entries else float("inf")
-
-    return max(min(bisect.bisect_left(range(end + 1), time, key=after), end), 0)
-
-
 def window_start(store: Store, position: int, seconds: float) -> int:
     """The last position before all slates whose window of some seconds was open at `position`."""
-    entries = store.read(position - 1, limit=1)
-    if not entries:
-        return 0
-    return max(last_before(store, entries[0].time - seconds, position) - 1, 0)
+    time = time_at(store, position)
+    return 0 if time is None else max(store.position_at(time - seconds) - 1, 0)
+
+
+def time_at(store: Store, position: int) -> float | None:
+    """The log's time when it had reached a position; None before its first entry.
+
+    The entry of the position itself may have been erased: then it is that of the last one before it.
+    """
+    width = 1
+    while position > 0:
+        start = max(position - width, 0)
+        if entries := store.read(start, limit=width, until=position):
+            return entries[-1].time
+        position, width = start, min(2 * width, _PAGE)
+    return None

@@ -14,12 +14,12 @@ from ..agent import Agent, LivePolicy
 from ..catalog import Catalog
 from ..components import Policy, State
 from ..config import DomainPlan, Settings
-from ..errors import NotFound, RequestError, TastemakerError, did_you_mean
+from ..errors import NotFound, RequestError, StoreError, TastemakerError, did_you_mean
 from ..outcomes import Outcomes
 from ..store import NewVersion, Result, Store, TrainingRun
 from .fold import Fold
 from .packing import pack
-from .span import iso, last_before, past, window_start
+from .span import iso, past, window_start
 from .versions import PolicyVersions, restored
 
 _log = logging.getLogger("tastemaker.learning")
@@ -101,8 +101,8 @@ def open_runs(
     if first is not None and last is not None and first >= last:
         raise RequestError(f"the span begins at {iso(first)} and ends before, at {iso(last)}")
     end = store.end()
-    start = 0 if first is None else last_before(store, first, end)
-    stop = end if last is None else last_before(store, last, end)
+    start = 0 if first is None else min(store.position_at(first), end)
+    stop = end if last is None else min(store.position_at(last), end)
     runs = [
         TrainingRun(
             id=uuid4().hex,
@@ -227,6 +227,7 @@ class _Training:
         self._fold = Fold(Agent(plan, Catalog(plan.items.schema)), self._learned)
         self._policy = self._fold.agent.policies[run.policy]
         self._compared_share = 0.0
+        self._incomparable = "the span has too few slates to compare it with what is live"
         self._users: set[str] = set()
         self._rows, self._entries, self._liked, self._reward = 0, 0, 0, 0.0
 
@@ -337,17 +338,23 @@ class _Training:
             self._fit(copy)
             candidate = copy.state()
         active = restored(store, self._plan).agent.policies[run.policy].state()
-        return compare(
-            self._settings,
-            store,
-            run.domain,
-            run.policy,
-            candidate=candidate,
-            active=active,
-            since=split,
-            until=run.until,
-            progress=self._tell_comparison,
-        )
+        try:
+            return compare(
+                self._settings,
+                store,
+                run.domain,
+                run.policy,
+                candidate=candidate,
+                active=active,
+                since=split,
+                until=run.until,
+                progress=self._tell_comparison,
+            )
+        except StoreError:
+            raise
+        except TastemakerError as error:
+            self._incomparable = f"it can't be compared with what is live: {error}"
+            return None
 
     def _judged(self, compare: Compare | None, compared: Comparison | None) -> tuple[bool, str]:
         """Whether the version goes live, and why, in words."""
@@ -357,7 +364,7 @@ class _Training:
         if compare is None:
             return False, "kept: nothing here can compare it with what is live"
         if compared is None:
-            return False, "kept: the span has too few slates to compare it with what is live"
+            return False, f"kept: {self._incomparable}"
         if compared.passes(margin):
             return True, f"promoted: better than what was live by more than {margin:g}"
         facts: Mapping[str, Any] = compared.as_dict()

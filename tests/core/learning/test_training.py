@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tastemaker.core import (
     Catalog,
+    ComponentError,
     Conflict,
     Interaction,
     NotFound,
@@ -30,7 +31,7 @@ from tastemaker.core.config import DomainPlan, Settings
 from tastemaker.core.learning import Fold, PolicyVersions
 from tastemaker.core.learning import training as module
 from tastemaker.core.learning.packing import pack, unpack
-from tastemaker.core.learning.span import iso, last_before, moment, past, window_start
+from tastemaker.core.learning.span import iso, moment, past, time_at, window_start
 from tastemaker.core.learning.training import Compare, open_runs, train
 from tastemaker.core.learning.versions import restored
 from tastemaker.core.store import Entry, Store, TrainingRun
@@ -335,6 +336,18 @@ class TestTheGate:
         promotion = PolicyVersions(shop, restored(shop, changed)).promote("taste", run.version)
         assert "never compared" in promotion.doubt
 
+    def test_what_cannot_be_compared_is_kept_with_the_reason(
+        self, shop: Store, clicked: DomainPlan, trained: Any
+    ) -> None:
+        def compare(*_: Any, **__: Any) -> Weighed:
+            raise ComponentError("it turns knobs and can't tell how probable that was")
+
+        (run,), _ = trained(clicked, "taste", compare=compare)
+        assert run.outcome == (
+            "kept: it can't be compared with what is live: it turns knobs and can't tell how probable that was"
+        )
+        assert (run.status, run.version) == ("done", 1)
+
     def test_without_slates_nothing_can_be_compared(
         self, shop: Store, clock: ManualClock, learning_plan: Plan, random_entries: Entries, trained: Any
     ) -> None:
@@ -583,14 +596,25 @@ class TestSpans:
                 moment(text, now)
 
     def test_positions_by_time(self, shop: Store, clock: ManualClock) -> None:
-        assert last_before(shop, START, 0) == 0
         for number in range(10):
             clock.advance(10.0 if number % 3 == 0 else 0.0)
             shop.append([Entry("tick", f"t{number}", "", "", b"{}")]).result()
         times = [entry.time for entry in shop.read(0)]
         for time_ in sorted({START, *times, *(each + 0.5 for each in times)}):
             expected = sum(each < time_ for each in times)
-            assert last_before(shop, time_, 10) == expected
-        assert last_before(shop, 1e12, 10) == 10
+            assert shop.position_at(time_) == expected
+        assert shop.position_at(1e12) == 10
         assert window_start(shop, 10, 10.0) == 5
         assert window_start(shop, 1, 1e9) == 0
+
+    def test_what_was_erased_leaves_its_time(self, shop: Store, clock: ManualClock) -> None:
+        for number in range(40):
+            clock.advance(1.0)
+            user = "ann" if 5 <= number < 35 else "eve"
+            shop.append([Entry("slate", f"s{number}", "books", user, b"{}")]).result()
+        shop.erase("ann").result()
+        for position in (5, 6, 20, 35):
+            assert time_at(shop, position) == START + 5
+        assert time_at(shop, 36) == START + 36
+        assert time_at(shop, 0) is None
+        assert window_start(shop, 20, 3.5) == 0, "the slate of second 2 had its window open"
