@@ -49,6 +49,7 @@ def train(
 
     from ..errors import NotFound
     from ..learning import training
+    from ..learning.gate import comparison
     from ..store import Store
 
     store = Store(settings.store.get_secret_value())
@@ -73,7 +74,7 @@ def train(
             def progress(run: "TrainingRun", share: float) -> None:
                 moved(round(1000 * (places[run.id] + share)), 1000 * len(runs))
 
-            done = training.train(settings, store, runs, compare=training.comparison(), progress=progress)
+            done = training.train(settings, store, runs, compare=comparison(), progress=progress)
     finally:
         store.close()
     if json:

@@ -56,7 +56,7 @@ def save(
     json: JsonOption = False,
 ) -> None:
     """Keep what a policy is now as a version."""
-    with _versions(domain, config, set) as kept:
+    with _versions(domain, config, set, live=True) as kept:
         version = kept.save(policy, note)
         if json:
             as_json(next(each for each in kept.all(policy) if each["version"] == version.number))
@@ -79,7 +79,7 @@ def promote(
     What is live now is kept before, and rollback returns to it.
     """
     policy, number = _numbered(version)
-    with _versions(domain, config, set) as kept:
+    with _versions(domain, config, set, live=True) as kept:
         _show_promotion(kept.promote(policy, number), json)
 
 
@@ -92,7 +92,7 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Return to what was live before the last promotion; once more, and that is undone."""
-    with _versions(domain, config, set) as kept:
+    with _versions(domain, config, set, live=True) as kept:
         _show_promotion(kept.rollback(policy), json)
 
 
@@ -118,18 +118,23 @@ def export(
 
 
 @contextmanager
-def _versions(domain: str, config: Path | None, overrides: list[str] | None) -> "Iterator[PolicyVersions]":
-    """The versions of a domain. Raises Misuse for a policy or version that isn't there."""
+def _versions(
+    domain: str, config: Path | None, overrides: list[str] | None, *, live: bool = False
+) -> "Iterator[PolicyVersions]":
+    """The versions of a domain. Raises Misuse for a policy or version that isn't there.
+
+    live: with what is live, for which the log has to be folded.
+    """
     settings = settings_of(config, overrides)
     plan = plan_of(settings, domain)
     plain_warnings("agent", "learning")
     from ..errors import NotFound
-    from ..learning.versions import PolicyVersions, restored
+    from ..learning.versions import PolicyVersions, restored, untaught
     from ..store import Store
 
     store = Store(settings.store.get_secret_value())
     try:
-        yield PolicyVersions(store, restored(store, plan))
+        yield PolicyVersions(store, (restored if live else untaught)(store, plan))
     except NotFound as error:
         raise Misuse(str(error)) from None
     finally:

@@ -12,7 +12,8 @@ from pathlib import Path
 from ..config import Settings, config_path, load
 from ..errors import TastemakerError
 from ..store import Store, TrainingRun
-from .training import comparison, train
+from .gate import comparison
+from .training import train
 
 _log = logging.getLogger("tastemaker.learning")
 

@@ -5,19 +5,20 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import orjson
 
 from ..agent import Agent, LivePolicy
 from ..catalog import Catalog
-from ..components import Policy, State
+from ..components import Policy
 from ..config import DomainPlan, Settings
 from ..errors import NotFound, RequestError, StoreError, TastemakerError, did_you_mean
 from ..outcomes import Outcomes
 from ..store import NewVersion, Result, Store, TrainingRun
 from .fold import Fold
+from .gate import Compare, Comparison, opened
 from .packing import pack
 from .span import iso, past, window_start
 from .versions import PolicyVersions, restored
@@ -30,40 +31,6 @@ _HELD_OUT = 0.25
 """Share of the span's slates, the last of them, on which the comparison is made."""
 _FOLDING = 0.6
 """Share of the progress that is folding; the rest is the comparison."""
-
-
-class Comparison(Protocol):
-    """How a candidate compares with what is live; refusals say why no honest interval can be given."""
-
-    def passes(self, margin: float) -> bool:
-        """Whether the candidate is better by more than a margin, at the low end of the 95 % interval."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-
-
-class Compare(Protocol):
-    """Compares two states of a policy on the slates of a span that the candidate has not learned from."""
-
-    def __call__(
-        self,
-        settings: Settings,
-        store: Store,
-        domain: str,
-        policy: str,
-        *,
-        candidate: State,
-        active: State,
-        since: int,
-        until: int,
-        progress: Callable[[int, int], None],
-    ) -> Comparison:
-        """The comparison on the slates above the log position `since`, up to and including `until`."""
-
-
-def comparison() -> Compare | None:
-    """What the gate asks."""
-    return None
 
 
 class _Refused(Exception):
@@ -268,7 +235,7 @@ class _Training:
             users=len(self._users),
             reward=self._reward / self._entries if self._entries else None,
             like_rate=self._liked / self._entries if self._entries else None,
-            statistics={name: float(each) for name, each in self._policy.component.statistics().items()},
+            statistics=self._statistics(),
             estimates=compared.as_dict() if compared is not None else {},
             outcome=outcome,
         )
@@ -318,6 +285,15 @@ class _Training:
             _log.exception("fit() of %s.%s failed", self.run.domain, self.run.policy)
             raise _Failed(f"{self.run.policy}: fit() failed: {type(error).__name__}: {error}") from error
 
+    def _statistics(self) -> dict[str, float]:
+        """What the policy says of itself; a run isn't lost for it."""
+        try:
+            found = self._policy.component.statistics()
+            return {str(name): float(value) for name, value in found.items()}
+        except (Exception, SystemExit):
+            _log.exception("statistics() of %s.%s failed", self.run.domain, self.run.policy)
+            return {}
+
     def _compared(self, compare: Compare) -> Comparison | None:
         """Fold what is not held out, and compare that state with what is live; None without slates."""
         run, store = self.run, self._store
@@ -339,17 +315,18 @@ class _Training:
             candidate = copy.state()
         active = restored(store, self._plan).agent.policies[run.policy].state()
         try:
-            return compare(
-                self._settings,
-                store,
-                run.domain,
-                run.policy,
-                candidate=candidate,
-                active=active,
-                since=split,
-                until=run.until,
-                progress=self._tell_comparison,
-            )
+            with opened(self._plan.items.embedder):
+                return compare(
+                    self._settings,
+                    store,
+                    run.domain,
+                    run.policy,
+                    candidate=candidate,
+                    active=active,
+                    since=split,
+                    until=run.until,
+                    progress=self._tell_comparison,
+                )
         except StoreError:
             raise
         except TastemakerError as error:

@@ -38,9 +38,14 @@ class Promotion:
         return asdict(self)
 
 
+def untaught(store: Store, plan: DomainPlan) -> Fold:
+    """A domain's fold before the log, which is enough to look at versions; its catalogue stays empty."""
+    return Fold(Agent(plan, Catalog(plan.items.schema)), versions=store.versions.state)
+
+
 def restored(store: Store, plan: DomainPlan) -> Fold:
     """A domain's fold at the end of the log, for a process that doesn't serve; its catalogue stays empty."""
-    fold = Fold(Agent(plan, Catalog(plan.items.schema)), versions=store.versions.state)
+    fold = untaught(store, plan)
     Learner(store, {plan.name: fold}, items=lambda _: None, profile=lambda _: None).restore()
     return fold
 
@@ -89,10 +94,13 @@ class PolicyVersions:
         plain = {name: _plain(value) for name, value in state.items()}
         trial = LivePolicy(self._live(policy).step)
         table = getattr(trial.component, "table", None)
-        if callable(table) and version.digest == self._fold.digest(trial):
+        if not callable(table) or version.digest != self._fold.digest(trial):
+            return facts | {"state": plain}
+        try:
             trial.load(state, version.position)
-            return facts | {"state": plain, "table": _plain(table())}
-        return facts | {"state": plain}
+        except ValueError as error:
+            raise Conflict(f"{version.name} doesn't fit {self._domain}.{policy}: {error}") from None
+        return facts | {"state": plain, "table": _plain(table())}
 
     def save(self, policy: str, note: str = "") -> Version:
         """Keep what is live under the next number. Raises NotFound, Conflict, ComponentError."""

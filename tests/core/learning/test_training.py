@@ -16,6 +16,7 @@ from tastemaker.core import (
     Catalog,
     ComponentError,
     Conflict,
+    Embedder,
     Interaction,
     NotFound,
     Outcomes,
@@ -30,9 +31,10 @@ from tastemaker.core.clock import ManualClock
 from tastemaker.core.config import DomainPlan, Settings
 from tastemaker.core.learning import Fold, PolicyVersions
 from tastemaker.core.learning import training as module
+from tastemaker.core.learning.gate import Compare
 from tastemaker.core.learning.packing import pack, unpack
 from tastemaker.core.learning.span import iso, moment, past, time_at, window_start
-from tastemaker.core.learning.training import Compare, open_runs, train
+from tastemaker.core.learning.training import open_runs, train
 from tastemaker.core.learning.versions import restored
 from tastemaker.core.store import Entry, Store, TrainingRun
 
@@ -202,6 +204,7 @@ class TestWhatIsLearned:
         class Studious(Policy):
             """Makes a mean of what it wrote down, when it is told to."""
 
+            shy: bool = False
             _rewards: list[float]
             _mean: float = 0.0
             _fits: int = 0
@@ -216,6 +219,8 @@ class TestWhatIsLearned:
                 self._mean, self._fits = float(np.mean(self._rewards)), self._fits + 1
 
             def statistics(self) -> dict[str, float]:
+                if self.shy:
+                    raise RuntimeError("none of your business")
                 return {"mean": self._mean}
 
             def state(self) -> State:
@@ -238,6 +243,8 @@ class TestWhatIsLearned:
         assert state["mean"] == np.mean(state["rewards"]) != 0
         assert state["fits"] == 1, "that of the comparison was on a copy"
         assert run.statistics == {"mean": state["mean"]}
+        (shy,), _ = trained(learning_plan(policies={"studious": Studious(shy=True)}))
+        assert (shy.status, shy.statistics) == ("done", {}), "a run isn't lost for that"
         candidate, active = seen
         assert candidate["mean"] == np.mean(candidate["rewards"])
         assert len(candidate["rewards"]) < len(active["rewards"]) == len(state["rewards"])
@@ -347,6 +354,26 @@ class TestTheGate:
             "kept: it can't be compared with what is live: it turns knobs and can't tell how probable that was"
         )
         assert (run.status, run.version) == ("done", 1)
+
+    def test_what_embeds_is_open_while_it_is_compared(
+        self, shop: Store, clicked: DomainPlan, trained: Any
+    ) -> None:
+        said: list[str] = []
+
+        class Model(Embedder):
+            async def open(self) -> None:
+                said.append("open")
+
+            def close(self) -> None:
+                said.append("close")
+
+        def compare(*_: Any, **__: Any) -> Weighed:
+            said.append("compare")
+            return Weighed([0.0, 0.0])
+
+        plan = replace(clicked, items=replace(clicked.items, embedder=Model()))
+        (run,), _ = trained(plan, "taste", compare=compare)
+        assert (run.status, said) == ("done", ["open", "compare", "close"])
 
     def test_without_slates_nothing_can_be_compared(
         self, shop: Store, clock: ManualClock, learning_plan: Plan, random_entries: Entries, trained: Any
