@@ -134,8 +134,8 @@ class PolicyVersions:
 
     def rollback(self, policy: str) -> Promotion:
         """Return to what was live before the last promotion; once more, and that is undone. Raises as `promote`."""
-        self._live(policy)
-        last = self._store.versions.switches(self._domain).get(policy)
+        digest = self._fold.digest(self._live(policy))
+        last = self._store.versions.switches(self._domain).get((policy, digest))
         if last is None:
             raise Conflict(f"{self._domain}.{policy} was never promoted: there is nothing to return to")
         if last.before is None:
@@ -177,16 +177,17 @@ class PolicyVersions:
         except ValueError as error:
             raise Conflict(f"{version.name} can't be read: {error}") from None
 
-    def _facts(self, version: Version, active: Mapping[str, Switch]) -> dict[str, Any]:
-        switch = active.get(version.policy)
+    def _facts(self, version: Version, active: Mapping[tuple[str, str], Switch]) -> dict[str, Any]:
+        switch = active.get((version.policy, version.digest))
         policy = self._fold.agent.policies.get(version.policy)
+        fits = policy is not None and version.digest == self._fold.digest(policy)
         return {
             "name": version.name,
             "domain": version.domain,
             "policy": version.policy,
             "version": version.number,
-            "active": switch is not None and switch.number == version.number,
-            "fits": policy is not None and version.digest == self._fold.digest(policy),
+            "active": fits and switch is not None and switch.number == version.number,
+            "fits": fits,
             "origin": version.origin,
             "created": version.created,
             "position": version.position,

@@ -67,8 +67,8 @@ class Versions:
         place = (version.domain, version.policy, version.digest)
         return checkpoint.state if version.checksum == _checksum(place, checkpoint) else None
 
-    def switches(self, domain: str) -> dict[str, Switch]:
-        """By policy the last switch to a version that is still there: that version is the active one."""
+    def switches(self, domain: str) -> dict[tuple[str, str], Switch]:
+        """By policy and configuration the last switch to a version that is still there: that one is active."""
         cards = {(card.policy, card.number): card.checksum for card in self.all(domain)}
         rows = self._database.all(_SWITCHES.where(log.c.kind == "version", log.c.domain == domain))
         return _last(rows, cards)
@@ -183,15 +183,15 @@ def _right(result: Any) -> Any:
     return result
 
 
-def _last(rows: Any, cards: dict[tuple[str, int], str]) -> dict[str, Switch]:
-    found: dict[str, Switch] = {}
+def _last(rows: Any, cards: dict[tuple[str, int], str]) -> dict[tuple[str, str], Switch]:
+    found: dict[tuple[str, str], Switch] = {}
     for row in sorted(rows, key=lambda row: -row.position):
         try:
             switch = Switch.from_entry(Entry(*row))
         except ValueError:
             continue
         if cards.get((switch.policy, switch.number)) == switch.checksum:
-            found.setdefault(switch.policy, switch)
+            found.setdefault((switch.policy, switch.digest), switch)
     return found
 
 
@@ -209,8 +209,8 @@ def _prune(connection: Connection, domain: str, policy: str, keep: int, spare: s
     kept = select(_columns.number, _columns.checksum).where(_numbered(domain, policy))
     cards = {(policy, row.number): row.checksum for row in connection.execute(kept).all()}
     switches = connection.execute(_SWITCHES.where(log.c.kind == "version", log.c.domain == domain)).all()
-    active = _last(switches, cards).get(policy)
-    stay = spare | ({active.number} if active else set())
+    active = {switch.number for switch in _last(switches, cards).values() if switch.policy == policy}
+    stay = spare | active
     others = sorted(number for _, number in cards if number not in stay)
     gone = others[: max(len(others) - max(keep - len(spare), 0), 0)]
     if gone:

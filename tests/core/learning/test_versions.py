@@ -323,7 +323,15 @@ class TestPassedOver:
         other.learner.fold()
         assert other.lines() == live
         assert "the configuration of the policy was another" in caplog.text
-        assert other.versions.all()[-1]["fits"] is False
+        (first,) = [each for each in other.versions.all("diary") if each["version"] == 1]
+        assert (first["fits"], first["active"]) == (False, False)
+        with pytest.raises(Conflict, match="never promoted"):
+            other.versions.rollback("diary")
+        # Each configuration has its own way back.
+        other.versions.save("diary")
+        other.versions.promote("diary", 3)
+        process.learner.fold()
+        assert process.versions.rollback("diary").version == 2
 
     def test_a_policy_that_is_not_there_and_an_entry_that_cannot_be_read(
         self, three: Any, shop: Store, caplog: pytest.LogCaptureFixture

@@ -119,7 +119,7 @@ def test_what_is_kept_and_promoted_comes_with_the_end_of_the_run_or_not_at_all(s
     clean = Result(version_of(run, clean=end), 20, promote=True, live=replace(live, clean=end))
     finished = shop.runs.finish(replace(run, status="done"), clean)
     assert finished.version == 1
-    switch = shop.versions.switches("books")["taste"]
+    switch = shop.versions.switches("books")["taste", "digest"]
     assert (switch.number, switch.before, switch.position) == (1, 2, end + 1)
     assert [entry.kind for entry in shop.read(end)] == ["version"]
     before = shop.versions.one("books", "taste", 2)

@@ -120,7 +120,7 @@ class TestKeptVersions:
         for number in range(4, 9):
             store.versions.add(new(number), keep=3)
         assert [version.number for version in store.versions.all("music")] == [9, 8, 7, 1]
-        assert store.versions.switches("music")["taste"] == switch
+        assert store.versions.switches("music")["taste", "digest"] == switch
         ninth = store.versions.one("music", "taste", 9)
         assert ninth is not None
         store.versions.switch(ninth, new(100), keep=3)
