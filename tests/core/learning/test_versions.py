@@ -379,7 +379,9 @@ class TestRefusals:
         number = shop.versions.add(
             replace(process.versions._now_live("taste", "saved", ""), state=bad), keep=9
         )
-        with pytest.raises(Conflict, match=r"taste@1 can.t be used, and what is live stays: .*ids don.t go with"):
+        with pytest.raises(
+            Conflict, match=r"taste@1 can.t be used, and what is live stays: .*ids don.t go with"
+        ):
             process.versions.promote("taste", number)
 
     def test_a_row_that_was_damaged(self, three: Any, url: str) -> None:
