@@ -40,9 +40,11 @@ class Compare(Protocol):
         """The comparison on the slates above the log position `since`, up to and including `until`."""
 
 
-def comparison() -> Compare | None:
-    """What the gate asks."""
-    return None
+def comparison() -> Compare:
+    """What the gate asks: the log, off-policy."""
+    from ..evaluation.counterfactual import compare  # it is built on the fold
+
+    return compare
 
 
 @contextmanager
