@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         CollectorError,
         ComponentError,
         ConfigError,
+        Conflict,
         ConnectorError,
         ItemError,
         NotFound,
@@ -72,6 +73,7 @@ __all__ = [
     "ComponentError",
     "ConfigError",
     "ConfigPath",
+    "Conflict",
     "Connector",
     "ConnectorError",
     "Context",
@@ -125,7 +127,7 @@ _HOMES = {
     "components": "AnyField Collector Component ConfigPath Connector Embedder Filter FlagField NumberField Occasion "
     "Policy Proposal Reward Scorer Scores Source State TimeField WordField",
     "context": "Context Request",
-    "errors": "CollectorError ComponentError ConfigError ConnectorError ItemError NotFound PluginError "
+    "errors": "CollectorError ComponentError ConfigError Conflict ConnectorError ItemError NotFound PluginError "
     "RequestError StoreError StoreUnavailable TastemakerError UnknownColumn did_you_mean",
     "feedback": "Feedback",
     "hooks": "hookimpl",

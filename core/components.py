@@ -244,6 +244,10 @@ class Policy(Component):
     def load(self, state: State) -> None:
         """Become what `state` gave. Raises ValueError where it doesn't fit; then nothing has changed."""
 
+    def statistics(self) -> Mapping[str, float]:
+        """What it has come to, as numbers by name, such as the mean and the largest of its values."""
+        return {}
+
     def explain(self, item: str, memo: Mapping[str, Any]) -> str:
         """In a few words, the policy's part in an item's place, or with an empty id in the slate as a whole.
 

@@ -11,7 +11,8 @@
     ├── EvaluationError          a log or a target can't be evaluated as it is given
     │   └── EvaluationRefused    … can be, but no honest interval goes with the estimate
     ├── RequestError             a caller asked for something that can't be
-    │   └── NotFound             … that doesn't exist
+    │   ├── NotFound             … that doesn't exist
+    │   └── Conflict             … that doesn't go with what is there now
     └── StoreError               the store refuses
         └── StoreUnavailable     … for now: the same call may succeed later
 
@@ -76,6 +77,10 @@ class RequestError(TastemakerError):
 
 class NotFound(RequestError):
     """A caller asked for something that doesn't exist."""
+
+
+class Conflict(RequestError):
+    """A caller asked for something that doesn't go with what is there now; later it may."""
 
 
 class StoreError(TastemakerError):

@@ -25,13 +25,15 @@ from .context import Request
 from .errors import NotFound, StoreError, did_you_mean
 from .ingest import Report, ingest, typed_items
 from .interaction import Interaction
-from .learning import Fold, Learner
+from .learning import Fold, Learner, PolicyVersions
+from .learning.apart import Trainer
+from .learning.training import open_runs
 from .monitoring import Monitor, monitor_of, performance
 from .outcomes import Outcomes
 from .rewards import RewardTable
 from .slate import Degradation, Slate
 from .stock import Stock
-from .store import Entry, Store
+from .store import Entry, Store, TrainingRun
 
 T = TypeVar("T")
 
@@ -108,6 +110,7 @@ class Orchestrator:
         self.store = await anyio.to_thread.run_sync(
             lambda: Store(str(self.settings.store.get_secret_value()), clock=self.clock)
         )
+        self.trainer = Trainer(self.settings, self.store)
         opened: list[Connector] = []
         try:
             for connector in self._connectors():
@@ -132,6 +135,7 @@ class Orchestrator:
         self.registry.shutdown(self)
         if self._background:
             await asyncio.wait(self._background, timeout=5)
+        await anyio.to_thread.run_sync(self.trainer.stop)
         await anyio.to_thread.run_sync(self.learner.stop)
         for connector in self._connectors():
             await _awaited(connector.close())
@@ -294,6 +298,36 @@ class Orchestrator:
         """Fold what the log holds; for processes that don't follow it in the background."""
         self.learner.fold()
 
+    def versions(self, domain: str) -> PolicyVersions:
+        """The versions of a domain's policies. Raises NotFound."""
+        self.agent(domain)
+        return PolicyVersions(self.store, self.folds[domain])
+
+    def train(
+        self,
+        domain: str,
+        policies: Sequence[str] = (),
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        promote: str | None = None,
+        trigger: str,
+    ) -> list[TrainingRun]:
+        """Begin to train policies of a domain in a process of its own. Raises as `open_runs` does."""
+        plan = self.agent(domain).plan
+        runs = open_runs(
+            self.store,
+            plan,
+            policies,
+            since=since,
+            until=until,
+            promote=promote,
+            trigger=trigger,
+            now=self.clock(),
+        )
+        self.trainer.start(runs)
+        return runs
+
     def _load(self) -> None:
         """Catalogues, agents and what was learned; runs in a thread."""
         plans = self.settings.domains
@@ -310,7 +344,7 @@ class Orchestrator:
             agent = self.agents[name] = Agent(plan, stock.catalog)
             agent.adopt = self._adopt
             learned = self._learned if self.registry.listens("learned") else None
-            folds[name] = Fold(agent, learned)
+            folds[name] = Fold(agent, learned, self.store.versions.state)
         self.folds = folds
         seconds = min((plan.learning.checkpoint_seconds for plan in plans.values()), default=30.0)
         self.learner = Learner(

@@ -96,6 +96,21 @@ class LivePolicy:
                 raise ComponentError(f"the policy {self.name!r}: {said}")
             return copy.deepcopy(dict(state))
 
+    def snapshot(self) -> tuple[int, State]:
+        """The log position up to which it has learned, and what it learned. Raises ComponentError."""
+        while True:
+            position = self.position
+            state = self.state()
+            if position == self.position:  # nothing was learned in between
+                return position, state
+
+    def check(self, state: State) -> None:
+        """Try a state on a policy of the same options. Raises ValueError where it doesn't fit."""
+        try:
+            _fresh(self.component).load(copy.deepcopy(dict(state)))
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"the policy {self.name!r} can't take it: load() {reason(error)}") from error
+
     def state_now(self) -> State | None:
         """As `state`, but None where the policy is busy learning or can't tell."""
         if not self._lock.acquire(timeout=_PATIENCE):

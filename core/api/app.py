@@ -1,9 +1,11 @@
 """The application: every endpoint, and what surrounds them."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -14,15 +16,28 @@ from starlette.routing import Match
 from ..clock import Clock, wall
 from ..config import Settings
 from ..errors import TastemakerError, did_you_mean
+from ..learning.schedules import Job, Scheduler
 from ..orchestrator import Orchestrator
-from . import interactions, items, performance, platform, recommendations, slates, users
+from . import (
+    interactions,
+    items,
+    performance,
+    platform,
+    recommendations,
+    slates,
+    training,
+    users,
+    versions,
+)
 from .edges import PLUGINS, LastResort, RawPaths, instance
 from .endpoints import add, describe, problem_responses
 from .keys import KeyCheck
 from .limits import Limits
-from .models import InteractionIn, RecommendationRequest
+from .models import InteractionIn, RecommendationRequest, SaveRequest, TrainingRequest
 from .names import issues_of
 from .problems import Problem, invalid, problem_of
+
+_log = logging.getLogger("tastemaker.schedules")
 
 _ABOUT = """Recommenders that learn. Ask for a slate, show it, send what the user does with the slate's id.
 
@@ -37,7 +52,12 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Orchestrator(settings, clock=clock) as orchestrator:
             app.state.orchestrator = orchestrator
-            yield
+            scheduler = _scheduler(orchestrator)
+            scheduler.start()
+            try:
+                yield
+            finally:
+                await anyio.to_thread.run_sync(scheduler.stop)
 
     app = FastAPI(
         title="Tastemaker",
@@ -56,14 +76,16 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
     add(app, "interactions", interactions.ENDPOINTS)
     add(app, "platform", platform.ENDPOINTS)
     add(app, "performance", performance.ENDPOINTS)
+    add(app, "training", training.ENDPOINTS)
     for plugin, router in settings.registry.routes():
         problems = problem_responses(["key", "validation", "internal"])
         app.include_router(router, prefix=PLUGINS + plugin, tags=[plugin], responses=problems)
     add(app, "recommendations", recommendations.ENDPOINTS)
     add(app, "items", items.ENDPOINTS)
+    add(app, "versions", versions.ENDPOINTS)
 
     keys = [key.get_secret_value() for key in settings.api.keys]
-    describe(app, [RecommendationRequest, InteractionIn], keys=bool(keys))
+    describe(app, [RecommendationRequest, InteractionIn, TrainingRequest, SaveRequest], keys=bool(keys))
     app.add_exception_handler(TastemakerError, _answered)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -74,6 +96,21 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
         app.add_middleware(KeyCheck, keys=keys)
     app.add_middleware(LastResort)
     return app
+
+
+def _scheduler(orchestrator: Orchestrator) -> Scheduler:
+    """What this server does by itself."""
+
+    def train(job: Job) -> None:
+        orchestrator.train(job.domain, job.policies, since=job.since, trigger=job.name)
+
+    def monitor(job: Job) -> None:
+        figures = orchestrator.performance(job.domain, 1)["total"]
+        _log.info("%s today: %s", job.domain, figures)
+
+    plans = orchestrator.settings.domains
+    actions = {"train": train, "monitor": monitor}
+    return Scheduler(orchestrator.store, plans, orchestrator.clock, actions)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -124,6 +161,11 @@ _WORDS = (
     "plugins",
     "performance",
     "trace",
+    "training",
+    "policies",
+    "versions",
+    "rollback",
+    "promote",
     "v1",
 )
 

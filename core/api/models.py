@@ -113,6 +113,29 @@ class Recommendations(BaseModel):
     trace: SlateTrace | None = Field(None, description="Where it was asked for.")
 
 
+class TrainingRequest(Incoming):
+    """A request to train policies on what the log holds."""
+
+    domain: Name = Field(examples=["books"])
+    policy: Name | None = Field(
+        None, examples=["taste"], description="By default every policy of the domain."
+    )
+    since: Name | None = Field(
+        None, examples=["7d"], description="How much of the log: 7d, 36h, or a date; by default all of it."
+    )
+    until: Name | None = Field(None, examples=["1d"], description="Where it ends: by default now.")
+    promote: bool | None = Field(
+        None,
+        description="Whether the result goes live where it is better; by default what `learning.promote` says.",
+    )
+
+
+class SaveRequest(Incoming):
+    """A request to keep what is live."""
+
+    note: Annotated[str, Field(max_length=500)] = Field("", examples=["before the sale"])
+
+
 class ProblemIssue(BaseModel):
     """One thing that is wrong."""
 
@@ -450,3 +473,113 @@ class Readiness(BaseModel):
     log: int = Field(examples=[1042], description="Where the log ends.")
     learned: int = Field(examples=[1042], description="How far it has been learned.")
     lag: int = Field(examples=[0], description="Entries that are still to be learned from.")
+
+
+class TrainingRunInfo(BaseModel):
+    """One training run of one policy."""
+
+    id: str = Field(examples=["5f0c61a2f5b04a3f8a4e6f3e4f7f1a55"])
+    domain: str = Field(examples=["books"])
+    policy: str = Field(examples=["taste"])
+    status: Literal["running", "done", "refused", "failed", "lost"]
+    trigger: str = Field(examples=["api"], description="cli, api, or the name of a schedule.")
+    promote: Literal["gate", "never"]
+    started: float = Field(examples=[1763631000.0])
+    finished: float | None
+    heartbeat: float = Field(examples=[1763631000.0], description="When it last showed that it lives.")
+    progress: float = Field(examples=[0.4], description="From 0 to 1.")
+    since: int = Field(examples=[0], description="The log position after which it learns.")
+    until: int = Field(examples=[1042], description="The last log position that it learns from.")
+    since_time: float | None
+    until_time: float | None
+    rows: int = Field(examples=[812], description="Outcomes that were learned from.")
+    users: int = Field(examples=[57])
+    reward: float | None = Field(examples=[0.31], description="What an item earned on average.")
+    like_rate: float | None = Field(examples=[0.4], description="The share of items that earned more than 0.")
+    options: dict[str, Any] = Field(examples=[{"discount": 0.99}], description="Of the policy.")
+    statistics: dict[str, float] = Field(examples=[{}], description="What the policy says of its state.")
+    estimates: dict[str, Any] = Field(examples=[{}], description="The comparison with what was live.")
+    version: int | None = Field(examples=[3])
+    outcome: str = Field(examples=["kept: not better than what is live by more than 0"])
+    error: str = Field(examples=[""])
+
+
+class TrainingRuns(BaseModel):
+    """Training runs, newest first."""
+
+    runs: list[TrainingRunInfo]
+
+
+class VersionInfo(BaseModel):
+    """One kept version of a policy."""
+
+    name: str = Field(examples=["taste@3"])
+    domain: str = Field(examples=["books"])
+    policy: str = Field(examples=["taste"])
+    version: int = Field(examples=[3])
+    active: bool = Field(description="What is live has learned on from it.")
+    fits: bool = Field(description="It was made with the options and rewards that the policy has now.")
+    origin: Literal["training", "promotion", "saved"]
+    created: float = Field(examples=[1763631000.0])
+    position: int = Field(examples=[1042], description="The log position that it has learned up to.")
+    bytes: int = Field(examples=[18_230])
+    config: str = Field(
+        examples=["8f0c9a1be2d34c55"], description="Digest of the policy's options and rewards."
+    )
+    run: str | None = Field(examples=["5f0c61a2f5b04a3f8a4e6f3e4f7f1a55"])
+    note: str = Field(examples=[""])
+
+
+class VersionList(BaseModel):
+    """The kept versions of a policy, newest first."""
+
+    versions: list[VersionInfo]
+
+
+class StateEntry(BaseModel):
+    """One entry of a policy's state."""
+
+    name: str = Field(examples=["item_won"])
+    type: str = Field(examples=["float64"])
+    shape: list[int] = Field(examples=[[41]])
+
+
+class VersionDetails(VersionInfo):
+    """One kept version, with what it holds and what it was trained on."""
+
+    entries: list[StateEntry]
+    training: TrainingRunInfo | None
+
+
+class EntryDifference(BaseModel):
+    """How one entry of two states differs."""
+
+    name: str = Field(examples=["item_won"])
+    before: str = Field(examples=["float64[40]"])
+    after: str = Field(examples=["float64[41]"])
+    changed: bool
+    mean_change: float | None = Field(None, examples=[0.2])
+    max_change: float | None = Field(None, examples=[3.0])
+    added: int | None = Field(None, examples=[1], description="Texts that came.")
+    removed: int | None = Field(None, examples=[0], description="Texts that went.")
+
+
+class VersionDifference(BaseModel):
+    """What changed from one version to another."""
+
+    domain: str = Field(examples=["books"])
+    policy: str = Field(examples=["taste"])
+    before: int = Field(examples=[2])
+    after: int = Field(examples=[3])
+    entries: list[EntryDifference]
+
+
+class Promoted(BaseModel):
+    """A policy that became a version."""
+
+    domain: str = Field(examples=["books"])
+    policy: str = Field(examples=["taste"])
+    version: int = Field(examples=[3])
+    before: int | None = Field(examples=[4], description="Where what was live is kept.")
+    position: int = Field(examples=[1043], description="The log position from which every process has it.")
+    doubt: str = Field(examples=[""], description="What speaks against it; empty where nothing does.")

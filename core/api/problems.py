@@ -10,7 +10,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..errors import ItemError, NotFound, RequestError, StoreUnavailable, TastemakerError
+from ..errors import Conflict, ItemError, NotFound, RequestError, StoreUnavailable, TastemakerError
 
 _log = logging.getLogger("tastemaker.api")
 
@@ -93,6 +93,8 @@ def problem_of(error: Exception, asked: str) -> Problem:
         return error
     if isinstance(error, NotFound):
         return Problem("not-found", str(error))
+    if isinstance(error, Conflict):
+        return Problem("conflict", str(error))
     if isinstance(error, ItemError | RequestError):
         return Problem("validation", str(error))
     if isinstance(error, StoreUnavailable):

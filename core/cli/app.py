@@ -21,6 +21,8 @@ from . import (
     rewards,
     serving,
     simulating,
+    training,
+    versions,
 )
 
 app = typer.Typer(
@@ -60,6 +62,13 @@ app.command("rewards")(rewards.rewards)
 app.command("performance")(performance.performance)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(evaluating.evaluate)
+app.command("train")(training.train)
+app.command("runs")(training.runs)
+app.command("versions")(versions.versions)
+app.command("save")(versions.save)
+app.command("promote")(versions.promote)
+app.command("rollback")(versions.rollback)
+app.command("export")(versions.export)
 app.command("domains")(domains.domains)
 app.command("plugins")(plugins.plugins)
 app.command("schema")(configuration.schema)

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from ..errors import ConfigError, NotFound, RequestError, TastemakerError
+from ..errors import ConfigError, Conflict, NotFound, RequestError, TastemakerError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def _told(error: Exception) -> tuple[str, int]:
         case ConfigError():
             count = len(error.problems)
             return f"{error}\n{count} {'problem' if count == 1 else 'problems'} in the configuration", MISUSED
-        case RequestError() if not isinstance(error, NotFound):
+        case RequestError() if not isinstance(error, NotFound | Conflict):
             return f"error: {error}", MISUSED
         case TastemakerError():
             return f"error: {error}", FAILED

@@ -1,7 +1,5 @@
 """`tastemaker simulate`: what the learning of a domain is worth with made-up people."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +7,7 @@ import typer
 
 from .failing import guarded, plain_warnings
 from .options import ConfigOption, DomainArgument, JsonOption, SetOption, plan_of, settings_of
-from .output import as_json, console, say
+from .output import as_json, bar, console, say
 
 if TYPE_CHECKING:
     from ..simulation import Experiment
@@ -35,7 +33,7 @@ def simulate(
     plain_warnings("agent", "learning")
     from .. import simulation
 
-    with _bar(f"simulating {plan.name}") as progress:
+    with bar(f"simulating {plan.name}") as progress:
         experiment = simulation.run(
             settings, domain, people=people, rounds=rounds, seeds=seeds, progress=progress
         )
@@ -65,19 +63,3 @@ def _facts(experiment: "Experiment") -> dict[str, Any]:
         "decisions": experiment.decisions,
         "seconds": experiment.seconds,
     }
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr; nothing where there is no terminal."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from ..components import Component
-from .options import LearningOptions, SlateOptions
+from .options import LearningOptions, SlateOptions, TrainingOptions
 from .settings import ItemsPlan, Step
 
 
@@ -33,9 +33,15 @@ def digest(
         "steps": {section: [_step(step) for step in listed] for section, listed in steps.items()},
         "reward": _bare(reward),
         "slate": _bare(slate),
-        "learning": _bare(learning),
+        "learning": _deciding(learning),
     }
     return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _deciding(learning: LearningOptions) -> Any:
+    """What of the options of learning has a part in decisions."""
+    named = _bare(learning)
+    return {name: value for name, value in named.items() if name not in TrainingOptions.model_fields}
 
 
 def _step(step: Step) -> Any:

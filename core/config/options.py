@@ -1,5 +1,7 @@
 """The core's own options, as they stand in YAML."""
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -53,7 +55,90 @@ class SlateOptions(Options):
     )
 
 
-class LearningOptions(Options):
+def _cron(expression: str) -> str:
+    from cronsim import CronSim, CronSimError
+
+    try:
+        if len(expression.split()) != 5:
+            raise CronSimError
+        next(CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError(
+            "must be a cron expression of minute, hour, day, month and weekday, such as `0 2 * * *`"
+        ) from None
+    return expression
+
+
+def _ago(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}[mhdw]", text):
+        raise ValueError("must be a time such as 7d, 36h or 90m")
+    return text
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+Ago = Annotated[str, AfterValidator(_ago)]
+
+
+class Schedule(Options):
+    """When something is done by itself. Times are in UTC."""
+
+    enabled: bool = Field(default=True, description="Whether it is done at all.")
+    cron: Cron = Field(description="When: minute, hour, day of the month, month, weekday.")
+
+
+class TrainingSchedule(Schedule):
+    """When policies are trained by themselves, and on what."""
+
+    since: Ago | None = Field(
+        default=None, description="How much of the log is learned from, such as 7d; none: all of it."
+    )
+
+
+class TunersSchedule(TrainingSchedule):
+    """When policies that only tune are trained by themselves."""
+
+    cron: Cron = "0 1 * * 1"
+    since: Ago | None = "7d"
+
+
+class RankersSchedule(TrainingSchedule):
+    """When all other policies are trained by themselves."""
+
+    cron: Cron = "0 2 * * *"
+
+
+class MonitoringSchedule(Schedule):
+    """When a server looks by itself at how the domain does."""
+
+    cron: Cron = "0 * * * *"
+
+
+class Schedules(Options):
+    """What a server does by itself."""
+
+    tuners: TunersSchedule = TunersSchedule()
+    rankers: RankersSchedule = RankersSchedule()
+    monitoring: MonitoringSchedule = MonitoringSchedule()
+
+
+class TrainingOptions(Options):
+    """How versions of a domain's policies are made and kept; no decision depends on it."""
+
+    keep_versions: int = Field(
+        default=20, ge=2, le=1000, description="Versions of a policy that are kept, beside the active one."
+    )
+    promote: Literal["gate", "never"] = Field(
+        default="gate",
+        description="Whether a trained version goes live by itself where it is better than what is live.",
+    )
+    margin: float = Field(
+        default=0.0,
+        description="How much better it must be, in units of the reward: the low end of the 95 % interval.",
+    )
+    schedules: Schedules = Field(default=Schedules(), description="When a server trains by itself.")
+
+
+class LearningOptions(TrainingOptions):
     """How a domain's policies learn from its log."""
 
     window_minutes: float = Field(

@@ -130,7 +130,7 @@ class _Replays:
     ) -> None:
         self._store, self._agent, self._policy, self._draws = store, agent, policy, draws
         self._totals: dict[str, dict[int, float]] = {}
-        self._fold = Fold(agent, self._learned)
+        self._fold = Fold(agent, self._learned, store.versions.state)
         self._profiles: dict[str, Mapping[str, Any]] = {}
         self._states: list[State] = []
         self._targets: list[Agent] = []

@@ -29,7 +29,7 @@ class NamedState:
 
 
 def state_named(store: Store, plan: DomainPlan, name: str) -> NamedState:
-    """The state behind `taste@live` (the newest checkpoint), `taste@untaught` (nothing learned) or a file's path.
+    """The state behind `taste@live` (the newest checkpoint), `taste@3` (a version), `taste@untaught`, or a file.
 
     A file holds a state as `core.learning.packing` writes it. Raises NotFound, RequestError for a name that is none
     of these, EvaluationError for a file that holds no state.
@@ -39,6 +39,8 @@ def state_named(store: Store, plan: DomainPlan, name: str) -> NamedState:
         return NamedState(name, policy, LivePolicy(_step(plan, policy)).state(), 0)
     if at and which == LIVE:
         return _live(store, plan, name, policy)
+    if at and which.isascii() and which.isdigit():
+        return _version(store, plan, name, policy, int(which))
     path = Path(name)
     if path.is_file():
         try:
@@ -46,7 +48,8 @@ def state_named(store: Store, plan: DomainPlan, name: str) -> NamedState:
         except ValueError as error:
             raise EvaluationError(f"{path}: {error}") from None
     raise RequestError(
-        f"{name!r} names no state: write it as POLICY@{LIVE}, POLICY@{UNTAUGHT}, or as the path of a saved state"
+        f"{name!r} names no state: write it as POLICY@{LIVE}, POLICY@3, POLICY@{UNTAUGHT}, or as the path of a "
+        "saved state"
     )
 
 
@@ -60,6 +63,19 @@ def _live(store: Store, plan: DomainPlan, name: str, policy: str) -> NamedState:
             "saved"
         )
     return NamedState(name, policy, unpack(found.state), found.position)
+
+
+def _version(store: Store, plan: DomainPlan, name: str, policy: str, number: int) -> NamedState:
+    _step(plan, policy)
+    version = store.versions.one(plan.name, policy, number)
+    if version is None:
+        raise NotFound(
+            f"there is no {name} in {plan.name!r}; tastemaker versions {plan.name} lists what there is"
+        )
+    packed = store.versions.state(version)
+    if packed is None:
+        raise EvaluationError(f"{name} is damaged: its checksum is another than when it was kept")
+    return NamedState(name, policy, unpack(packed), version.position)
 
 
 def _step(plan: DomainPlan, policy: str) -> Step:

@@ -12,8 +12,9 @@ from ..components import Occasion, Reward, State
 from ..errors import ComponentError
 from ..interaction import Interaction
 from ..outcomes import Outcomes
-from ..store import Entry
+from ..store import Entry, Switch
 from .attribution import Attribution, as_outcomes
+from .packing import unpack
 
 _log = logging.getLogger("tastemaker.learning")
 
@@ -26,11 +27,19 @@ class Fold:
 
     position: the log position that has been reached; feedback_position: … by the feedback counts.
     learned: called with each batch of outcomes that the policies have taken in.
+    versions: gives the bytes of the version that the log says a policy becomes, None where it is gone or damaged;
+    without it the log's versions are not looked at.
     """
 
-    def __init__(self, agent: Agent, learned: Callable[[str, Outcomes], None] | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        learned: Callable[[str, Outcomes], None] | None = None,
+        versions: Callable[[Switch], bytes | None] | None = None,
+    ) -> None:
         self.agent = agent
         self.learned = learned
+        self._versions = versions
         self.feedback_position = 0
         self.outcomes = 0
         self._untaught = agent.feedback.state()
@@ -52,14 +61,26 @@ class Fold:
         return [self.feedback_position, *(policy.position for policy in self.agent.policies.values())]
 
     def take(self, entries: Iterable[Entry], position: int) -> None:
-        """Fold entries in log order, up to a position."""
+        """Fold entries in log order, up to a position.
+
+        Raises StoreError where a version can't be read now; then nothing was folded.
+        """
         attribution = self._attribution
         events = []
+        entries = list(entries)
+        switched = {
+            entry.position: found
+            for entry in entries
+            if entry.kind == "version" and (found := self._switched(entry)) is not None
+        }
         for entry in entries:
             attribution.advance(entry.time)
             if entry.domain != self.agent.name:
                 continue
-            if entry.kind == "slate":
+            if entry.position in switched:
+                self._teach(entry.position)  # what was due before
+                self._switch(*switched[entry.position], entry.position)
+            elif entry.kind == "slate":
                 attribution.slate(entry.id, entry.user, entry.body, entry.time)
             elif entry.kind == "interaction" and (interaction := _interaction(entry)) is not None:
                 events.append(
@@ -138,6 +159,38 @@ class Fold:
         plan = self.agent.plan
         text = f"{type(plan.reward).__name__} {plan.reward.model_dump_json()} {plan.learning.window_minutes}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _switched(self, entry: Entry) -> tuple[LivePolicy, State] | None:
+        """Which policy becomes what; None, and a line in the log, where that can't be."""
+        if self._versions is None or entry.domain != self.agent.name:
+            return None
+        try:
+            switch = Switch.from_entry(entry)
+        except ValueError as error:
+            _log.warning("%s: passed over: %s", self.agent.name, error)
+            return None
+        policy = self.agent.policies.get(switch.policy)
+        if policy is None or policy.position >= entry.position:
+            return None  # it isn't there any more, or knows
+        name = f"{self.agent.name}: the promotion of {switch.policy}@{switch.number}"
+        if switch.digest != self.digest(policy):
+            _log.warning("%s is passed over: the configuration of the policy was another", name)
+            return None
+        packed = self._versions(switch)
+        if packed is None:
+            _log.warning("%s is passed over: that version is gone, or damaged", name)
+            return None
+        try:
+            state = unpack(packed)
+            policy.check(state)
+        except ValueError as error:
+            _log.warning("%s is passed over: %s", name, error)
+            return None
+        return policy, state
+
+    def _switch(self, policy: LivePolicy, state: State, position: int) -> None:
+        policy.load(state, position)
+        _log.info("%s: %s is another version from log position %d", self.agent.name, policy.name, position)
 
     def _reset(self) -> None:
         plan = self.agent.plan

@@ -1,7 +1,6 @@
 """The learner: tails the log, in order, and folds it into every agent. All processes fold the same log."""
 
 import asyncio
-import bisect
 import logging
 import threading
 import time
@@ -11,6 +10,7 @@ from ..errors import StoreError, TastemakerError
 from ..store import Entry, Store
 from .fold import Fold
 from .packing import pack, unpack
+from .span import window_start
 
 _log = logging.getLogger("tastemaker.learning")
 
@@ -228,17 +228,7 @@ class Learner:
     def _window_start(self, position: int) -> int:
         """The last position before all slates whose window was open at `position`."""
         longest = max(fold.agent.plan.learning.window_minutes for fold in self._folds.values()) * 60
-        entries = self._store.read(position - 1, limit=1)
-        if not entries:
-            return 0
-        opened = entries[0].time - longest
-        positions = range(position + 1)
-        return max(bisect.bisect_left(positions, opened, key=self._time_after) - 1, 0)
-
-    def _time_after(self, position: int) -> float:
-        """The time of the first entry after a position; they never decrease along the log."""
-        entries = self._store.read(position, limit=1)
-        return entries[0].time if entries else float("inf")
+        return window_start(self._store, position, longest)
 
     def _release(self) -> None:
         """Wake those who wait for a position that has been reached."""

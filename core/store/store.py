@@ -12,15 +12,16 @@ from uuid import uuid4
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Select, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, delete, func, select, tuple_
 
 from ..errors import StoreError, StoreUnavailable
 from .database import Database
 from .entries import Checkpoint, Entry, Receipt
 from .erasure import erase, tidy
+from .runs import Runs
 from .tables import chunks, insert_rows, items, log, log_end, notes, users, vectors
 from .transaction import Transaction
-from .versions import keep_version, newest_version
+from .versions import Versions, keep_version, newest_version
 from .writer import Append, Writer
 
 _PAGE = 2000  # rows read at once where all of them are wanted
@@ -54,6 +55,8 @@ class Store:
         # What was appended in the current turn of each event loop.
         self._turns: dict[asyncio.AbstractEventLoop, list[Append]] = {}
         self._writer = Writer(self._database, clock, self.listeners, limit=limit)
+        self.versions = Versions(self._database, self._now)
+        self.runs = Runs(self._database, self._now, clock)
 
     def __repr__(self) -> str:
         return f"Store({str(self._database)!r})"
@@ -142,6 +145,19 @@ class Store:
         """All entries of a kind that is rare, up to and including a position, in order."""
         statement = _ENTRIES.where(log.c.kind == kind, log.c.position <= until).order_by(log.c.position)
         return self._entries(statement)
+
+    def nth(self, kind: str, domain: str, number: int, *, after: int, until: int) -> int | None:
+        """The position of the nth (from 0) entry of a kind and domain above `after`, not above `until`."""
+        statement = select(log.c.position).where(*_within(kind, domain, after, until))
+        row = self._database.first(statement.order_by(log.c.position).offset(number).limit(1))
+        return None if row is None else int(row.position)
+
+    def count(self, kind: str, domain: str, *, after: int, until: int) -> int:
+        """How many entries of a kind and domain stand above `after`, and not above `until`."""
+        row = self._database.first(
+            select(func.count()).select_from(log).where(*_within(kind, domain, after, until))
+        )
+        return int(row[0]) if row else 0
 
     def entry(self, kind: str, id: str) -> Entry | None:
         """The entry of that kind and id."""
@@ -313,6 +329,24 @@ class Store:
             lambda transaction: insert_rows(transaction.connection, notes, [(key, value)], replace=("value",))
         )
 
+    def claim(self, key: str, due: float) -> bool:
+        """Take what is due at a time upon this process: True for one process only, and for each time once.
+
+        What was due before the newest time that was claimed counts as claimed, too.
+        """
+        _name(key, "a claim")
+
+        def write(transaction: Transaction) -> bool:
+            transaction.lock()
+            before = select(notes.c.value).where(notes.c.key == key)
+            last = transaction.connection.execute(before).scalar()
+            if last is not None and float(last) >= due:
+                return False
+            insert_rows(transaction.connection, notes, [(key, repr(due))], replace=("value",))
+            return True
+
+        return self._now(write)
+
     def checkpoint(
         self, domain: str, policy: str, config_digest: str, position: int, state: bytes, *, keep: int = 3
     ) -> None:
@@ -347,6 +381,10 @@ class Store:
                 "a listener of the store runs on the thread that writes: it can't wait for a write"
             )
         return self._writer.work(run).result()
+
+
+def _within(kind: str, domain: str, after: int, until: int) -> tuple[ColumnElement[bool], ...]:
+    return (log.c.kind == kind, log.c.domain == domain, log.c.position > after, log.c.position <= until)
 
 
 def _replace_vectors(rows: Sequence[tuple[object, ...]], transaction: Transaction) -> None:

@@ -91,7 +91,42 @@ policy_versions = Table(
     Column("created", Double, nullable=False),
     Column("checksum", Name, nullable=False),
     Column("state", LargeBinary, nullable=False),
-    UniqueConstraint("domain", "policy", "config_digest", "position", name="policy_versions_place"),
+    Column("number", Integer, nullable=True),  # null: a checkpoint, which newer ones push out
+    Column("origin", Name, nullable=False),
+    Column("run", Name, nullable=False),
+    Column("note", Name, nullable=False),
+    UniqueConstraint("domain", "policy", "number", name="policy_versions_number"),
+    Index("policy_versions_place", "domain", "policy", "config_digest", "position"),
+)
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("domain", Name, nullable=False),
+    Column("policy", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("trigger", Name, nullable=False),
+    Column("promote", Name, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("finished", Double, nullable=True),
+    Column("heartbeat", Double, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("since_time", Double, nullable=True),
+    Column("until_time", Double, nullable=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("users", BigInteger, nullable=False),
+    Column("reward", Double, nullable=True),
+    Column("like_rate", Double, nullable=True),
+    Column("options", Name, nullable=False),
+    Column("statistics", Name, nullable=False),
+    Column("estimates", Name, nullable=False),
+    Column("version", Integer, nullable=True),
+    Column("outcome", Name, nullable=False),
+    Column("error", Name, nullable=False),
+    Index("training_runs_by_start", "domain", "started"),
 )
 
 notes = Table(

@@ -1,4 +1,4 @@
 """The schema of the store, version by version (Alembic)."""
 
 # The newest revision in versions/.
-HEAD = "0001"
+HEAD = "0002"

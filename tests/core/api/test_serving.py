@@ -125,7 +125,10 @@ def folded_anew(config: Path) -> dict[str, str]:
 
 
 def test_a_killed_server_loses_nothing_that_it_acknowledged(config):
-    """kill -9 in the midst of it: all acknowledged ids are there, and what was learned is the fold of the log."""
+    """kill -9 in the midst of it: all acknowledged ids are there, and what was learned is the fold of the log.
+
+    A promotion on the way is part of the log as well.
+    """
     acknowledged: list[str] = []
     first: list[dict[str, object]] = []
     with server(config) as (process, client):
@@ -155,8 +158,12 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(config):
         for thread in threads:
             thread.start()
         until = time.monotonic() + 90
-        while len(acknowledged) < 60 and time.monotonic() < until:
-            time.sleep(0.01)
+        for count, step in ((20, ""), (40, "/1/promote"), (60, None)):
+            while len(acknowledged) < count and time.monotonic() < until:
+                time.sleep(0.01)
+            if step is not None:
+                path = f"/v1/books/policies/taste/versions{step}"
+                assert client.post(path, json={}).status_code in (200, 201)
         os.kill(process.pid, signal.SIGKILL)
         for thread in threads:
             thread.join()
@@ -179,6 +186,10 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(config):
         ready = client.get("/readyz").json()
         assert ready["lag"] == 0
         after_restart = digests(client)
+        active = [
+            each["active"] for each in client.get("/v1/books/policies/taste/versions").json()["versions"]
+        ]
+        assert active == [False, True]
     assert after_restart == folded_anew(config)
 
 

@@ -12,7 +12,10 @@ PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 def options(command: object) -> set[str]:
     """The options of a command and of those below it."""
     own = {
-        option for param in getattr(command, "params", ()) for option in param.opts if option.startswith("-")
+        option
+        for param in getattr(command, "params", ())
+        for option in (*param.opts, *param.secondary_opts)
+        if option.startswith("-")
     }
     return own.union(*(options(inner) for inner in getattr(command, "commands", {}).values()))
 
