@@ -119,6 +119,22 @@ def test_the_books_domain_works_as_printed(tmp_path: Path) -> None:
     run(f"{commands[3].split('#')[0]} --people 4 --rounds 3 --seeds 2", tmp_path)
 
 
+def test_a_policy_is_trained_promoted_and_rolled_back_as_printed(tmp_path: Path) -> None:
+    (tmp_path / "books.csv").write_text(BOOKS, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(blocks("A domain of your own", "yaml")[0], encoding="utf-8")
+    (tmp_path / "deeds.csv").write_text("user,item,kind\nann,1,finish\nbob,3,drop\n", encoding="utf-8")
+    run("tastemaker recommend books ann && tastemaker import books deeds.csv --interactions", tmp_path)
+    printed = {
+        command.split()[1]: run(command, tmp_path) for command in blocks("What learns", "sh")[0].splitlines()
+    }
+    assert list(printed) == ["rewards", "train", "versions", "promote", "rollback", "performance"]
+    assert "books.taste@1: kept" in printed["train"]
+    assert "learned from   2 outcomes of 2 users" in printed["train"]
+    assert "books.taste is taste@1" in printed["promote"]
+    assert "books.taste is taste@2" in printed["rollback"]
+    assert "taste@online" in printed["performance"]
+
+
 def test_the_mistake_is_reported_as_printed(tmp_path: Path) -> None:
     text = blocks("A domain of your own", "yaml")[0].replace("catalog.similarity", "catalog.similarty")
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
