@@ -47,7 +47,7 @@ def check_component(
         (Scorer, lambda: check_batch(checks, "score", world, empty)),
         (Filter, lambda: check_batch(checks, "keep", world, empty)),
         (Source, lambda: check_source(checks, world, empty)),
-        (Policy, lambda: check_policy(checks, world, empty)),
+        (Policy, lambda: _check_policy(checks, world, empty)),
         (Reward, lambda: check_reward(checks, world)),
         (Collector, lambda: check_collector(checks)),
         (Embedder, lambda: check_embedder(checks)),
@@ -57,6 +57,15 @@ def check_component(
     if not quiet:
         print(f"{checks.type.__name__} ({checks.kind}): {checks.count} checks passed")
     return checks.count
+
+
+def _check_policy(checks: Checks, world: World, empty: World) -> None:
+    """Policies; those that propose are sources, too: untaught, and when they have learned something."""
+    check_policy(checks, world, empty)
+    if issubclass(checks.type, Policy) and checks.type.propose is not Policy.propose:
+        check_source(checks, world, empty)
+        checks.component.learn(world.outcomes(checks.fresh()))
+        check_source(checks, world, empty)
 
 
 def check_batch(checks: Checks, method: str, world: World, empty: World) -> None:

@@ -19,7 +19,7 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "source": ("propose",),
     "filter": ("keep",),
     "scorer": ("score",),
-    "policy": ("tune", "rank", "learn"),
+    "policy": ("tune", "propose", "rank", "learn"),
     "reward": ("reward",),
 }
 

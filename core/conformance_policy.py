@@ -45,6 +45,9 @@ def check_policy(checks: Checks, world: World, empty: World) -> None:
             f"after load(state()) of a policy that is {what}, it ranks otherwise: state() must hold all of it",
         )
     _refuses(checks, whole, state)
+    for name, number in whole.statistics().items():
+        fine = isinstance(name, str) and isinstance(number, (int, float)) and np.isfinite(number)
+        checks.that(fine, f"statistics() gave {number!r} for {name!r}, not a finite number by a name")
     context, candidates = world.context(), world.candidates(8)
     whole.tune(context)
     whole.rank(context, candidates)

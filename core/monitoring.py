@@ -221,8 +221,11 @@ class Monitor:
 
     def _promoted(self, entry: Entry) -> None:
         if entry.domain == self._domain:
-            body = orjson.loads(entry.body)
-            self._versions[str(body["policy"])] = str(body["number"])
+            try:
+                body = orjson.loads(entry.body)
+                self._versions[str(body["policy"])] = str(body["number"])
+            except (ValueError, KeyError, TypeError):
+                return
 
     def drop_before(self, day: str) -> None:
         """Forget the days before a day, written as 2026-11-21."""

@@ -214,6 +214,10 @@ class Tuner(_Tabular):
         table.visits[row, action] += 1
         self._decisions += 1
 
+    def statistics(self) -> Mapping[str, float]:
+        """Of the table, and of how far exploration has come."""
+        return {**self._table.statistics(), "decisions": float(self._decisions), "epsilon": self.exploring}
+
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
         """What was learned, as plain data: by state and action, its value `q` and how often it was tried, `visits`."""
         return {state: self._table.tried(state, self._actions.names) for state in self._table.states}
@@ -364,6 +368,10 @@ class Adjuster(_Tabular):
             for of_kind, of_place, earned in batch:
                 table.add(of_kind, self.alpha * (earned - table.q.item(of_kind)))
                 averages.add(of_place, self.alpha * (earned - averages.q.item(of_place)))
+
+    def statistics(self) -> Mapping[str, float]:
+        """Of the table by state and kind."""
+        return self._table.statistics()
 
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
         """What was learned, as plain data: by state and kind, `recommend`; by state alone, `not`."""

@@ -92,6 +92,20 @@ class QTable:
             if visits[place]
         }
 
+    def statistics(self) -> dict[str, float]:
+        """How many states there are, and of the values that were tried: how often, mean, least and most."""
+        rows = list(self._rows.values())
+        q, visits = self.q[rows], self.visits[rows]
+        tried = q[visits > 0]
+        found = {"states": float(len(rows)), "visits": float(visits.sum())}
+        if len(tried):
+            found |= {
+                "q_mean": float(tried.mean()),
+                "q_least": float(tried.min()),
+                "q_most": float(tried.max()),
+            }
+        return found
+
     def state(self, name: str) -> dict[str, Any]:
         """All of it, its names beginning with `name`."""
         rows = list(self._rows.values())

@@ -196,6 +196,11 @@ class TestTheRule:
             assert memo["action"]["move"] == "right" or step < 2
             policy.learn(Log().add(reward, memo, slate=str(step)).outcomes())
         assert policy.table()["place=home"]["move=right"]["q"] == pytest.approx(10, abs=1e-6)
+        statistics = policy.statistics()
+        assert statistics["q_most"] == max(
+            each["q"] for actions in policy.table().values() for each in actions.values() if each["visits"]
+        )
+        assert statistics["states"] == len(policy.table())
 
     def test_what_comes_late_is_added_to_what_was_learned(self) -> None:
         policy = Tuner(observe=PLACE, knobs=MOVES, initial=0.0)
