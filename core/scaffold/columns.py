@@ -211,7 +211,7 @@ def _kind(
     if _tag_share(column, values, separator):
         return "tags", f"words between {separator}"
     if "date" in hints and sum(fits("time", [value]) for value in values) * 2 > len(values):
-        return "text", "dates, but not all of them whole"
+        return "text", "dates, but not all of them"
     if hints & (_PROSE | _LINKS) and not hints & _CATEGORIES:
         return "text", "its name says so"
     longest = max(map(len, texts))
