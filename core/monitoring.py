@@ -6,19 +6,18 @@ A slate belongs to the day (UTC) and to the versions under which it was shown; w
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from .components import Reward
+from .config import DomainPlan
 from .interaction import Interaction
 from .learning import Attribution
 from .learning.fold import forgiving
 from .rewards import PerUnit, RewardTable
 from .slate import Slate
-from .store import Entry, Store
+from .store import Entry, Store, Switch
 
 DAY = 86_400.0
 MOST_DAYS = 90
@@ -121,12 +120,27 @@ class Monitor:
     position: the log position that was reached.
     """
 
-    def __init__(self, store: Store, domain: str, reward: Reward, window: float, since: float) -> None:
-        """window: seconds in which feedback counts for a slate. since: slates before that time are passed over."""
+    def __init__(
+        self,
+        store: Store,
+        domain: str,
+        reward: Reward,
+        window: float,
+        since: float,
+        digests: Mapping[str, str],
+        config: str,
+    ) -> None:
+        """What to read.
+
+        window: seconds in which feedback counts for a slate. since: slates before that time are passed over.
+        digests: by policy, that of its present configuration: a promotion of another one was passed over, but for
+        slates of another composition than `config`, of which nothing is known.
+        """
         self._store, self._domain, self._window, self._since = store, domain, window, since
+        self._digests, self._config = digests, config
         self._reward = forgiving(reward)
         self._shares = _shares(reward)
-        self._versions: dict[str, str] = {}
+        self._switches: dict[str, list[Switch]] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._restart()
 
@@ -134,12 +148,12 @@ class Monitor:
         self._attribution = Attribution(self._domain, self._reward, self._window)
         self._open: OrderedDict[str, _Shown] = OrderedDict()
         self._tallies.clear()
-        self._versions.clear()
+        self._switches.clear()
         # What an erasure up to here removed is no longer there to be counted.
         self._clean_until = self._store.end()
         self.position = self._store.position_at(self._since)
-        for entry in self._store.entries_of("version", until=self.position):
-            self._promoted(entry)
+        for entry in self._store.entries_of(("version", "erasure"), until=self.position):
+            self._switched(entry)
 
     def read(self) -> None:
         """Count what the log holds by now. Raises StoreError."""
@@ -156,14 +170,14 @@ class Monitor:
         self._settle()
         while self._open and next(iter(self._open.values())).closes <= entry.time:
             self._open.popitem(last=False)
+        if entry.kind in ("version", "erasure"):
+            self._switched(entry)
         if entry.domain != self._domain:
             return
         if entry.kind == "slate":
             self._served(entry)
         elif entry.kind == "interaction":
             self._done(entry)
-        elif entry.kind == "version":
-            self._promoted(entry)
 
     def _served(self, entry: Entry) -> None:
         try:
@@ -171,9 +185,7 @@ class Monitor:
         except (ValueError, KeyError, TypeError):
             return
         day = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d")
-        names = ", ".join(
-            f"{policy}@{self._versions.get(policy, ONLINE)}" for policy in sorted(slate.versions)
-        )
+        names = ", ".join(f"{policy}@{self._version(policy, slate)}" for policy in sorted(slate.versions))
         tally = self._tallies.setdefault((day, names or "no policy"), Tally())
         tally.slates += 1
         tally.people.add(entry.user)
@@ -219,13 +231,29 @@ class Monitor:
             tally.positive += int(row.total > 0) - int(not row.first and before > 0)
             tally.earned[row.item] = tally.earned.get(row.item, 0.0) + row.reward
 
-    def _promoted(self, entry: Entry) -> None:
-        if entry.domain == self._domain:
+    def _switched(self, entry: Entry) -> None:
+        """A policy became a version; or somebody was erased, and versions that had learned from him are gone."""
+        if entry.kind == "erasure":
+            for switches in self._switches.values():
+                last = switches[-1]
+                if last.number and self._store.versions.one(self._domain, last.policy, last.number) is None:
+                    switches.append(replace(last, number=0, position=entry.position))
+        elif entry.domain == self._domain:
             try:
-                body = orjson.loads(entry.body)
-                self._versions[str(body["policy"])] = str(body["number"])
-            except (ValueError, KeyError, TypeError):
+                switch = Switch.from_entry(entry)
+            except ValueError:
                 return
+            self._switches.setdefault(switch.policy, []).append(switch)
+
+    def _version(self, policy: str, slate: Slate) -> str:
+        """The number of the version that a policy was when it decided a slate, or that it was none."""
+        known = slate.config == self._config
+        for switch in reversed(self._switches.get(policy, [])):
+            if switch.position <= slate.versions[policy] and (
+                not known or switch.digest == self._digests.get(policy)
+            ):
+                return str(switch.number) if switch.number else ONLINE
+        return ONLINE
 
     def drop_before(self, day: str) -> None:
         """Forget the days before a day, written as 2026-11-21."""
@@ -261,9 +289,11 @@ def performance(monitor: Monitor, *, now: float, days: int, catalogue: int) -> d
     }
 
 
-def monitor_of(store: Store, domain: str, reward: Reward, window: float, now: float) -> Monitor:
-    """A monitor of a domain's last days."""
-    return Monitor(store, domain, reward, window, math.floor(now / DAY) * DAY - (MOST_DAYS - 1) * DAY)
+def monitor_of(store: Store, plan: DomainPlan, digests: Mapping[str, str], now: float) -> Monitor:
+    """A monitor of a domain's last days. digests: by policy, that of its configuration."""
+    since = math.floor(now / DAY) * DAY - (MOST_DAYS - 1) * DAY
+    window = plan.learning.window_minutes * 60
+    return Monitor(store, plan.name, plan.reward, window, since, digests, plan.digest)
 
 
 def _shares(reward: Reward) -> frozenset[str]:

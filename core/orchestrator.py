@@ -258,8 +258,8 @@ class Orchestrator:
         with self._watching:
             monitor = self._monitors.get(domain)
             if monitor is None:
-                window = plan.learning.window_minutes * 60
-                monitor = self._monitors[domain] = monitor_of(self.store, domain, plan.reward, window, now)
+                digests = self.folds[domain].digests()
+                monitor = self._monitors[domain] = monitor_of(self.store, plan, digests, now)
             catalogue = len(self.agent(domain).catalog.snapshot().live)
             return performance(monitor, now=now, days=days, catalogue=catalogue)
 

@@ -34,20 +34,22 @@ class History:
     def __init__(self, events: Sequence[Event], limit: int) -> None:
         self._limit = limit
         self._events = list(events[:limit])
-        self._cache: tuple[CatalogSnapshot, NDArray[np.intp], dict[str, NDArray[Any]]] | None = None
+        # With the events and the catalogue that it was made of: the learner may add an event while it is made.
+        self._cache: tuple[list[Event], CatalogSnapshot, NDArray[np.intp], dict[str, NDArray[Any]]] | None = (
+            None
+        )
 
     def add(self, event: Event) -> None:
         """Take in a newer event."""
         if not self._events or event.position > self._events[0].position:
             self._events = [event, *self._events][: self._limit]
-            self._cache = None
 
     def candidates(self, catalog: CatalogSnapshot, now: float) -> Candidates:
         """The items that are in the catalogue, with the columns `reward`, `kind` and `age_days`."""
-        cache = self._cache
-        if cache is None or cache[0] is not catalog:
-            cache = self._cache = (catalog, *_columns(self._events, catalog))
-        _, rows, columns = cache
+        events, cache = self._events, self._cache
+        if cache is None or cache[0] is not events or cache[1] is not catalog:
+            cache = self._cache = (events, catalog, *_columns(events, catalog))
+        _, _, rows, columns = cache
         age = np.maximum(now - columns["time"], 0.0) / _DAY
         shown = {"reward": columns["reward"], "kind": columns["kind"], "age_days": age}
         return Candidates(catalog, rows, columns=shown)

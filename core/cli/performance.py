@@ -34,6 +34,7 @@ def performance(
     whole: mean share heard or watched; tried: there to be explored; cover: share of the catalogue that was shown;
     bits: Shannon entropy of what was shown.
     """
+    from ..learning.versions import untaught
     from ..monitoring import monitor_of, performance
     from ..store import Store
 
@@ -42,7 +43,7 @@ def performance(
     store = Store(settings.store.get_secret_value())
     try:
         now = time.time()
-        monitor = monitor_of(store, plan.name, plan.reward, plan.learning.window_minutes * 60, now)
+        monitor = monitor_of(store, plan, untaught(store, plan).digests(), now)
         found = performance(monitor, now=now, days=days, catalogue=store.count_items(plan.name))
     finally:
         store.close()

@@ -141,9 +141,9 @@ class Store:
         entries = self.read(position, limit=1)
         return entries[0].time if entries else float("inf")
 
-    def entries_of(self, kind: str, *, until: int) -> list[Entry]:
-        """All entries of a kind that is rare, up to and including a position, in order."""
-        statement = _ENTRIES.where(log.c.kind == kind, log.c.position <= until).order_by(log.c.position)
+    def entries_of(self, kinds: Sequence[str], *, until: int) -> list[Entry]:
+        """All entries of kinds that are rare, up to and including a position, in order."""
+        statement = _ENTRIES.where(log.c.kind.in_(kinds), log.c.position <= until).order_by(log.c.position)
         return self._entries(statement)
 
     def nth(self, kind: str, domain: str, number: int, *, after: int, until: int) -> int | None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tastemaker.core import Interaction, Pick, Slate
 from tastemaker.core.clock import ManualClock
-from tastemaker.core.monitoring import DAY, Monitor, monitor_of, performance
+from tastemaker.core.monitoring import DAY, Monitor, performance
 from tastemaker.core.rewards import RewardTable
-from tastemaker.core.store import Entry, Store
+from tastemaker.core.store import Entry, NewVersion, Store, Switch
 
 NOON = 1_763_640_000.0  # 2025-11-20 12:00 UTC
 TABLE = RewardTable(kinds={"like": 1.0, "skip": -0.5, "watched": {"per_unit": 1, "at_most": 1}}, seen=-0.1)
@@ -40,6 +40,11 @@ class Log:
         deed = Interaction(f"i{self.count}", "books", user, item, kind, self.clock(), value, slate)
         self.write("interaction", deed.id, user, deed.to_bytes())
 
+    def promotes(self, number: int = 3, digest: str = "d") -> None:
+        self.count += 1
+        body = Switch("books", "taste", number, digest, "checksum", None).to_bytes()
+        self.write("version", f"v{self.count}", "", body)
+
     def write(self, kind: str, identity: str, user: str, body: bytes) -> None:
         self.store.append([Entry(kind, identity, "books", user, body)]).result()
 
@@ -63,7 +68,11 @@ def log(store: Store, clock: ManualClock) -> Log:
 
 @pytest.fixture
 def monitor(store: Store, clock: ManualClock) -> Monitor:
-    return monitor_of(store, "books", TABLE, HOUR, clock())
+    return monitor_of(store, clock)
+
+
+def monitor_of(store: Store, clock: ManualClock) -> Monitor:
+    return Monitor(store, "books", TABLE, HOUR, clock() - 89 * DAY, {"taste": "d"}, "digest")
 
 
 def figures(monitor: Monitor, clock: ManualClock, days: int = 7, catalogue: int = 10) -> dict[str, Any]:
@@ -128,24 +137,46 @@ def test_feedback_that_names_no_slate_of_the_user_or_comes_too_late_is_left_out(
     assert (total["click_through_rate"], total["reward_per_slate"]) == (0, pytest.approx(-0.1))
 
 
-def test_versions_are_told_apart_from_their_promotion_on(
-    log: Log, monitor: Monitor, clock: ManualClock
+def versions(monitor: Monitor, clock: ManualClock, days: int = 7) -> list[tuple[str, int]]:
+    return [(line["version"], line["shown"]) for line in figures(monitor, clock, days)["versions"]]
+
+
+def test_versions_are_told_apart_by_what_the_policy_had_learned(
+    store: Store, log: Log, monitor: Monitor, clock: ManualClock
 ) -> None:
     log.shows(["emma"])
-    log.write("version", "v1", "", b'{"policy": "taste", "number": 3, "digest": "d"}')
-    log.shows(["emma", "dune"])
-    found = figures(monitor, clock)["versions"]
-    assert [(line["version"], line["shown"]) for line in found] == [("taste@3", 2), ("taste@online", 1)]
+    log.promotes()
+    log.shows(["emma", "dune"], versions={"taste": store.end()})
+    log.shows(["emma", "dune", "it"], versions={"taste": 1})  # decided before, logged after
+    assert versions(monitor, clock) == [("taste@3", 2), ("taste@online", 4)]
+
+
+def test_a_promotion_of_another_configuration_was_passed_over(
+    store: Store, log: Log, monitor: Monitor, clock: ManualClock
+) -> None:
+    log.promotes(digest="other")
+    log.shows(["emma"], versions={"taste": store.end()})
+    assert versions(monitor, clock) == [("taste@online", 1)]
 
 
 def test_a_promotion_before_the_first_day_is_known(store: Store, log: Log, clock: ManualClock) -> None:
-    log.write("version", "v1", "", b'{"policy": "taste", "number": 3, "digest": "d"}')
-    log.shows(["dune"])
+    log.promotes()
+    log.shows(["dune"], versions={"taste": store.end()})
     clock.advance(100 * DAY)
+    log.shows(["emma"], versions={"taste": store.end()})
+    assert versions(monitor_of(store, clock), clock, days=90) == [("taste@3", 1)]
+
+
+def test_a_version_ends_where_an_erasure_takes_it(
+    store: Store, log: Log, monitor: Monitor, clock: ManualClock
+) -> None:
     log.shows(["emma"])
-    found = figures(monitor_of(store, "books", TABLE, HOUR, clock()), clock, days=90)
-    assert [line["version"] for line in found["versions"]] == ["taste@3"]
-    assert found["total"]["slates"] == 1
+    log.promotes(number=store.versions.add(NewVersion("books", "taste", "d", 1, 1, b"x", "saved"), keep=9))
+    log.shows(["dune"], user="bob", versions={"taste": store.end()})
+    assert versions(monitor, clock) == [("taste@1", 1), ("taste@online", 1)]
+    store.erase("ann").result()
+    log.shows(["it", "momo"], user="bob", versions={"taste": store.end()})
+    assert versions(monitor, clock) == [("taste@1", 1), ("taste@online", 2)]
 
 
 def test_the_top_items_are_those_shown_most(log: Log, monitor: Monitor, clock: ManualClock) -> None:
@@ -168,7 +199,7 @@ def test_reading_on_gives_what_reading_all_at_once_gives(
         if number % 4 == 0:
             monitor.read()
         clock.advance(0.3 * HOUR)
-    fresh = monitor_of(store, "books", TABLE, HOUR, clock())
+    fresh = monitor_of(store, clock)
     assert figures(monitor, clock) == figures(fresh, clock)
 
 
