@@ -289,6 +289,31 @@ def performance(monitor: Monitor, *, now: float, days: int, catalogue: int) -> d
     }
 
 
+def today(domain: str, figures: Mapping[str, Any]) -> str:
+    """The figures of a day in a line.
+
+    >>> today("books", Tally().figures(5))
+    'books today: 0 slates for 0 people, 0.0% of the catalogue shown'
+    """
+    line = f"{domain} today: {figures['slates']:,} slates for {figures['people']:,} people"
+    if figures["slates"]:
+        line += f", {figures['reward_per_slate']:+.3g} a slate"
+    for name, said in _RATES_SAID.items():
+        if figures[name] is not None:
+            line += f", {figures[name]:.1%} {said}"
+    return line
+
+
+_RATES_SAID = {
+    "click_through_rate": "acted on",
+    "like_rate": "liked",
+    "skip_rate": "skipped",
+    "exploration_share": "explored",
+    "coverage": "of the catalogue shown",
+    "degraded_share": "degraded",
+}
+
+
 def monitor_of(store: Store, plan: DomainPlan, digests: Mapping[str, str], now: float) -> Monitor:
     """A monitor of a domain's last days. digests: by policy, that of its configuration."""
     since = math.floor(now / DAY) * DAY - (MOST_DAYS - 1) * DAY

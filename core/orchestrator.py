@@ -396,9 +396,10 @@ class Orchestrator:
             fold = self.folds[agent.name]
 
             def read() -> Any:
-                entries = self.store.history(
-                    user, domain=agent.name, up_to=fold.position, limit=histories.limit
-                )
+                up_to = max(
+                    fold.position, agent.reached
+                )  # while all is learned again: as far as it was known
+                entries = self.store.history(user, domain=agent.name, up_to=up_to, limit=histories.limit)
                 return fold.events(entries)
 
             histories.begin(user)

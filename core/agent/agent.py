@@ -28,7 +28,8 @@ class Agent:
     """The running recommender of one domain.
 
     adopt: stores raw items that a source brought and returns their ids; set by the orchestrator.
-    log: the log position that feedback, histories and policies have reached.
+    log: the log position that feedback, histories and policies have reached; reached: … at the furthest: after an
+    erasure they begin anew.
     """
 
     def __init__(self, plan: DomainPlan, catalog: Catalog) -> None:
@@ -39,6 +40,7 @@ class Agent:
         self.histories = Histories(plan.learning.history)
         self.policies = {step.name: LivePolicy(step) for step in plan.policies}
         self.log = 0
+        self.reached = 0
         self.adopt: Adopt | None = None
         self._composition = Composition(plan, self.policies)
         # By the identity of a profile: the profile, so that it stays itself, and its vector.
@@ -66,6 +68,9 @@ class Agent:
         versions = {name: policy.position for name, policy in self.policies.items()}
         decision = Decision(self._composition, context, request, self.catalog, self.adopt)
         await decision.decide()
+        if log < self.reached:
+            why = "what was learned is being made again, after somebody was erased"
+            decision.degraded.append(Degradation("learning", why))
         for policy in self.policies.values():
             if policy.broken:
                 decision.degraded.append(Degradation(f"policies.{policy.name}", policy.broken))

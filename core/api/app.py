@@ -17,6 +17,7 @@ from ..clock import Clock, wall
 from ..config import Settings
 from ..errors import TastemakerError, did_you_mean
 from ..learning.schedules import Job, Scheduler
+from ..monitoring import today
 from ..orchestrator import Orchestrator
 from . import (
     interactions,
@@ -106,7 +107,7 @@ def _scheduler(orchestrator: Orchestrator) -> Scheduler:
 
     def monitor(job: Job) -> None:
         figures = orchestrator.performance(job.domain, 1)["total"]
-        _log.info("%s today: %s", job.domain, figures)
+        _log.info(today(job.domain, figures))
 
     plans = orchestrator.settings.domains
     actions = {"train": train, "monitor": monitor}

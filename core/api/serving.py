@@ -6,8 +6,11 @@ import ipaddress
 import json
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,7 @@ def serve(
         if workers > 1:
             _serve_by_many(settings, listener, workers, access_log, overrides, lambda: announce(welcome))
         else:
+            _show_schedules()
             _serve_alone(settings, listener, access_log, lambda: announce(welcome))
     finally:
         listener.close()
@@ -77,7 +81,33 @@ def what_to_try(settings: Settings, host: str, port: int) -> str:
 def worker_app() -> FastAPI:
     """The application of one worker process, from the configuration that the first process was given."""
     path = os.environ[_PATH]
+    _end_with_parent()
+    _show_schedules()
     return create_app(load(Path(path) if path else None, overrides=json.loads(os.environ[_OVERRIDES])))
+
+
+def _end_with_parent() -> None:
+    """See to it that a worker doesn't outlive the process that started it, and keep its port, however that ends."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="tastemaker-parent", daemon=True).start()
+
+
+def _show_schedules() -> None:
+    """Show what the server does by itself, a line each, on stderr."""
+    logger = logging.getLogger("tastemaker.schedules")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
 
 
 class _Announcing(uvicorn.Server):

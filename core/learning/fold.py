@@ -88,6 +88,7 @@ class Fold:
                 )
         self._teach(position)
         self.agent.log = position
+        self.agent.reached = max(self.agent.reached, position)
         # Only now: a history that is read up to `position` misses none of them, whenever its reading began.
         for user, one in events:
             self.agent.histories.add(user, one)

@@ -830,6 +830,14 @@ class TestPolicies:
         assert "not a mapping of knobs" in reasons(slate)["policies.tuner"]
 
 
+def test_a_slate_made_while_all_is_learned_again_says_so(build: Build) -> None:
+    agent = build(sources={"all": All()})
+    agent.log = agent.reached = 7
+    assert decided(agent).degraded == []
+    agent.log = 3
+    assert "learned is being made again" in reasons(decided(agent))["learning"]
+
+
 class TestCaps:
     def test_holes_are_filled_from_further_down(self, build: Build) -> None:
         slate = decided(

@@ -254,6 +254,19 @@ def test_ten_megabytes_over_a_real_connection(config):
         assert client.get("/readyz").status_code == 200
 
 
+def test_workers_do_not_outlive_who_started_them(config):
+    with server(config, workers=2) as (process, client):
+        process.kill()
+        process.wait()
+        port, until = client.base_url.port, time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)):
+                    return
+            assert time.monotonic() < until, "the workers go on without the process that started them"
+            time.sleep(0.1)
+
+
 def refusal(config: Path, port: int, host: str = "127.0.0.1", workers: int = 1) -> str:
     command = [sys.executable, str(PROGRAM), str(config), str(port), str(workers), host]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
