@@ -64,11 +64,11 @@ class Agent:
             daily = f"{self.name}\n{request.user}\n{now // _DAY}"
             seed = _seed(daily if self.plan.slate.stable == "day" else slate)
         context = self._context(request, slate, now, seed, profile, history)
-        log = self.log
+        log, relearning = self.log, self.log < self.reached
         versions = {name: policy.position for name, policy in self.policies.items()}
         decision = Decision(self._composition, context, request, self.catalog, self.adopt)
         await decision.decide()
-        if log < self.reached:
+        if relearning:
             why = "what was learned is being made again, after somebody was erased"
             decision.degraded.append(Degradation("learning", why))
         for policy in self.policies.values():
