@@ -47,13 +47,13 @@ class LivePolicy:
         self._untaught = self.state()
 
     def guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """The method, run while nothing else of the policy runs. Raises TimeoutError where that takes too long."""
+        """The method, run while nothing else of the policy runs. Raises ComponentError where that takes too long."""
 
         async def call_async(*arguments: Any) -> Any:
             until = time.monotonic() + _PATIENCE
             while not self._lock.acquire(blocking=False):
                 if time.monotonic() > until:
-                    raise TimeoutError(_BUSY)
+                    raise ComponentError(_BUSY)
                 await anyio.sleep(0.001)
             try:
                 return await method(*arguments)
@@ -62,7 +62,7 @@ class LivePolicy:
 
         def call(*arguments: Any) -> Any:
             if not self._lock.acquire(timeout=_PATIENCE):
-                raise TimeoutError(_BUSY)
+                raise ComponentError(_BUSY)
             try:
                 return method(*arguments)
             finally:
