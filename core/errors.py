@@ -20,7 +20,7 @@ Messages say what is wrong, where, and what would be right. They are shown to pe
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class TastemakerError(Exception):
@@ -91,11 +91,15 @@ class StoreUnavailable(StoreError):
     """The store can't be used right now; the same call may succeed later."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], whole: Callable[[str], str] = str) -> str:
     """`; did you mean 'rating'?` for a near miss among the known names, else what is known (at most 12).
+
+    A near miss of a name's beginning counts too. whole: what a name is part of, which is said of a near miss.
 
     >>> did_you_mean("ratng", ["rating", "title"])
     "; did you mean 'rating'?"
+    >>> did_you_mean("whithin", ["kinds", "within_seconds"], "bonus.{}".format)
+    "; did you mean 'bonus.within_seconds'?"
     >>> did_you_mean("x", ["rating", "title"])
     '; known: rating, title'
     >>> did_you_mean("x", [])
@@ -103,8 +107,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close and len(name) > 3:
+        close = [each for each in names if difflib.get_close_matches(name, [each[: len(name)]], cutoff=0.8)]
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {whole(close[0])!r}?"
     if not names:
         return ""
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

@@ -1,7 +1,7 @@
 """A domain's tree to its plan: components found, options validated, names checked against each other."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..components import Component, Embedder, Policy, Reward
@@ -11,7 +11,7 @@ from ..plugin_import import PluginProblem
 from ..registry import SECTIONS, Registry
 from ..rewards import NOT_KINDS, RewardTable
 from .digest import digest
-from .document import MapNode, Node, ScalarNode
+from .document import ListNode, MapNode, Node, ScalarNode, plain
 from .layers import STEP_SECTIONS
 from .markers import field_faults
 from .marks import Mark
@@ -144,22 +144,28 @@ class Composer:
 
     def _check_knobs(self, plan: DomainPlan, node: MapNode) -> None:
         """Whether the knobs that policies may turn are there, can have the values, and have one master each."""
-        entries = self.mapping(node, "policies")
+        entries = self.mapping(node, "policies") or node
         masters: dict[str, str] = {}
         for step in plan.policies:
             assert isinstance(step.component, Policy)
-            faults: dict[str, None] = {}
+            faults: dict[str, Mapping[str, Any]] = {}
             for knobs in step.component.settings():
-                alone = [_misfit(plan, {path: value}) for path, value in knobs.items()]
-                faults |= dict.fromkeys(alone)
-                if not any(alone):
-                    faults[_misfit(plan, knobs)] = None
-                for path in knobs:
+                alone = {path: _misfit(plan, {path: value}) for path, value in knobs.items()}
+                for path, fault in alone.items():
+                    faults.setdefault(fault, {path: knobs[path]})
                     if masters.setdefault(path, step.name) != step.name:
-                        faults[f"the knob {path!r} is turned by {masters[path]!r} already"] = None
-            for fault in faults:
-                if fault and entries is not None:
-                    self._problems.add("E12", f"{step.name!r}: {fault}", entries.at(step.name))
+                        taken = f"the knob {path!r} is turned by {masters[path]!r} already"
+                        faults.setdefault(taken, {path: knobs[path]})
+                if not any(alone.values()):
+                    fault = _misfit(plan, knobs)
+                    faults.setdefault(
+                        fault, {path: value for path, value in knobs.items() if repr(path) in fault}
+                    )
+            entry = entries.entries.get(step.name, entries)
+            for fault, knobs in faults.items():
+                if fault:
+                    mark = _written(entry, knobs) or entries.at(step.name)
+                    self._problems.add("E12", f"{step.name!r}: {fault}", mark)
 
     def _options(self, model: type[M], node: MapNode, title: str) -> M | None:
         return validated(model, node, self._problems, title=title)
@@ -315,7 +321,7 @@ class Composer:
         entries |= {key: child for key, child in rewards.entries.items() if key in NOT_KINDS}
         keys = {"kinds": rewards.mark, **{key: rewards.at(key) for key in NOT_KINDS}}
         table = MapNode(rewards.mark, entries, keys)
-        return validated(RewardTable, table, self._problems, title="'rewards'", hint=_REWARD_HINT)
+        return validated(RewardTable, table, self._problems, title="'rewards'", hints={"kinds": _REWARD_HINT})
 
     def _check_fields(self, model: Component | Options, node: MapNode, schema: ItemSchema) -> None:
         fits = True
@@ -334,6 +340,25 @@ def _misfit(plan: DomainPlan, knobs: Mapping[str, Any]) -> str:
     except ComponentError as error:
         return str(error)
     return ""
+
+
+def _written(node: Node, knobs: Mapping[str, Any]) -> Mark | None:
+    """Where the first of some knobs is written in a policy's entry, with its value if possible; else None."""
+    for path, value in knobs.items():
+        places = [(holder.at(path), holder.entries[path]) for holder in _holders(node, path)]
+        exact = [mark for mark, child in places if plain(child) == value]
+        if places:
+            return exact[0] if exact else places[0][0]
+    return None
+
+
+def _holders(node: Node, key: str) -> Iterator[MapNode]:
+    """The mappings in a tree that have a key."""
+    if isinstance(node, MapNode) and key in node.entries:
+        yield node
+    children = node.entries.values() if isinstance(node, MapNode) else ()
+    for child in node.items if isinstance(node, ListNode) else children:
+        yield from _holders(child, key)
 
 
 def _use(node: MapNode) -> str:

@@ -1,7 +1,7 @@
 """Turning a knob: a model with one of its options replaced, and validated again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,7 +37,7 @@ def turned(model: M, option: str, value: Any, path: str, schema: ItemSchema | No
     kind = type(model)
     name, *inner = option.split(".")
     if name not in kind.model_fields:
-        raise ComponentError(f"no knob is called {path!r}{did_you_mean(name, kind.model_fields)}")
+        raise no_knob(path, _place(path, option), kind.model_fields)
     options = {field: getattr(model, field) for field in kind.model_fields}
     options[name] = _placed(options[name], inner, value, path)
     aliased = {kind.model_fields[field].alias or field: each for field, each in options.items()}
@@ -55,13 +55,30 @@ def turned(model: M, option: str, value: Any, path: str, schema: ItemSchema | No
     return new
 
 
+def no_knob(path: str, place: int, known: Iterable[str]) -> ComponentError:
+    """That there is no such knob, as the step at a place of its path is none of those that are known.
+
+    >>> no_knob("slate.diversiti", 1, ["diversity", "size"])
+    ComponentError("no knob is called 'slate.diversiti'; did you mean 'slate.diversity'?")
+    """
+    steps = path.split(".")
+    before, wrong, after = steps[:place], "".join(steps[place : place + 1]), steps[place + 1 :]
+    hint = did_you_mean(wrong, known, lambda meant: ".".join([*before, meant, *after]))
+    return ComponentError(f"no knob is called {path!r}{hint}")
+
+
+def _place(path: str, rest: str) -> int:
+    """At which step of a path its rest begins."""
+    return len(path.split(".")) - (len(rest.split(".")) if rest else 0)
+
+
 def _placed(holder: Any, inner: list[str], value: Any, path: str) -> Any:
     """The mapping with a value replaced at a path of keys that must be there."""
     if not inner:
         return value
     if not isinstance(holder, Mapping) or inner[0] not in holder:
         known = [str(key) for key in holder] if isinstance(holder, Mapping) else []
-        raise ComponentError(f"no knob is called {path!r}{did_you_mean(inner[0], known)}")
+        raise no_knob(path, _place(path, ".".join(inner)), known)
     return {**holder, inner[0]: _placed(holder[inner[0]], inner[1:], value, path)}
 
 

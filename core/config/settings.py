@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from ..components import Component, Embedder, Reward
-from ..errors import ComponentError, did_you_mean
+from ..errors import ComponentError
 from ..items import ItemSchema
 from ..registry import Registry
 from .document import MapNode
-from .knobs import as_key, turned
+from .knobs import as_key, no_knob, turned
 from .options import ApiOptions, LearningOptions, SlateOptions, StepKeys, WeightedKeys
 
 
@@ -87,9 +87,7 @@ class DomainPlan:
                 changed: dict[str, Any] = {section: _steps(plan, section, rest, value, path)}
                 plan = replace(plan, **changed)
             else:
-                raise ComponentError(
-                    f"no knob is called {path!r}{did_you_mean(section, ('slate', *_SECTIONS))}"
-                )
+                raise no_knob(path, 0, ("slate", *_SECTIONS))
         return plan
 
 
@@ -104,7 +102,7 @@ def _steps(plan: DomainPlan, section: str, rest: str, value: Any, path: str) -> 
         if step.name == name:
             new = _step(plan, section, step, option, value, path)
             return (*steps[:position], new, *steps[position + 1 :])
-    raise ComponentError(f"no knob is called {path!r}{did_you_mean(name, [step.name for step in steps])}")
+    raise no_knob(path, 1, [step.name for step in steps])
 
 
 def _step(plan: DomainPlan, section: str, step: Step, option: str, value: Any, path: str) -> Step:

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeVar, get_args
+import types
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
@@ -28,12 +29,12 @@ def validated(
     title: str,
     core: Collection[str] = (),
     known: Iterable[str] = (),
-    hint: str = "",
+    hints: Mapping[str, str] | None = None,
 ) -> M | None:
     """The model with the options that the node holds, or None where `problems` say why not.
 
     title: what has the options, such as `'catalog.similar'`. core: keys of the node that are no options.
-    known: further keys that could be meant. hint: said with every wrong value.
+    known: further keys that could be meant. hints: by option, what is said with every wrong value in it.
     """
     absent = {key for key, child in node.entries.items() if any(missing(child))}
     left_out = absent | set(core)
@@ -43,7 +44,7 @@ def validated(
         # As JSON: a text is never taken for a number, nor true for 1, yet lists become tuples and sets.
         return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        teller = _Teller(model, node, problems, title, known, hint)
+        teller = _Teller(model, node, problems, title, known, hints or {})
         found = error.errors(include_url=False)
         teller.tell([each for each in found if not each["loc"] or each["loc"][0] not in absent], data)
     except Exception as error:  # a plugin's validator may raise anything
@@ -83,10 +84,10 @@ class _Teller:
         problems: Problems,
         title: str,
         known: Iterable[str],
-        hint: str,
+        hints: Mapping[str, str],
     ) -> None:
         self._model, self._node, self._problems = model, node, problems
-        self._title, self._hint = title, hint
+        self._title, self._hints = title, hints
         self._options = [field.alias or name for name, field in model.model_fields.items()]
         self._known = [*self._options, *known]
 
@@ -100,6 +101,8 @@ class _Teller:
         alternatives: dict[Loc, dict[str, list[Any]]] = {}
         for error in errors:
             loc: Loc = error["loc"]
+            if error["type"] == "too_short" and any(_inside(loc, other["loc"]) for other in errors):
+                continue  # wrong entries are not counted, and they are told
             if error["type"] == "json_invalid":
                 self._problems.add("E05", f"{self._title} holds a text that is not Unicode", self._node.mark)
             elif loc and loc[0] in self._options and loc[0] not in data and error["type"] != "missing":
@@ -119,7 +122,7 @@ class _Teller:
                 wanted = dict.fromkeys(
                     words(found[0]).removeprefix("must be ") for found in branches.values()
                 )
-                self._wrong("E05", stem, "must be " + ", or ".join(wanted))
+                self._wrong("E05", stem, "must be " + ", or ".join(wanted), of_type=True)
 
     def _branch(self, loc: Loc, kind: str) -> tuple[Loc, str] | None:
         """Where an error is about one alternative of a value: the value's loc, and the alternative's name."""
@@ -138,21 +141,27 @@ class _Teller:
     def _say(self, error: Any) -> None:
         kind, loc = error["type"], tuple(error["loc"])
         code = _CODES.get(kind, "E05")
+        parent, taken = find(self._node, loc[:-1])
+        name = self._title if not taken else repr(str(taken[-1]))
         if code == "E03":
             key = str(loc[-1])
-            parent, taken = find(self._node, loc[:-1])
-            known = self._known if not taken else []
+            known = self._known if not taken else _keys_at(self._model, loc[:-1])
             mark = parent.at(key) if isinstance(parent, MapNode) else parent.mark
             noun = f"{self._title} has no option" if not taken else "no key is called"
-            self._problems.add(code, f"{noun} {key!r}", mark, did_you_mean(key, known) or self._hint)
+            self._problems.add(code, f"{noun} {key!r}", mark, did_you_mean(key, known))
+        elif code == "E07" and isinstance(loc[-1], int):
+            count = max(map(_fixed_length, _types_at(self._model, loc[:-1])), default=0)
+            self._wrong("E05", loc[:-1], f"must have {max(count, loc[-1] + 1)} entries")
         elif code == "E07":
-            parent, taken = find(self._node, loc[:-1])
-            name = self._title if not taken else repr(str(taken[-1]))
-            self._problems.add(code, f"{name} needs the key {str(loc[-1])!r}", parent.mark, self._hint)
+            self._problems.add(code, f"{name} needs the key {str(loc[-1])!r}", parent.mark, self._hint(loc))
         else:
-            self._wrong(code, loc, words(error))
+            self._wrong(code, loc, words(error), of_type=kind in SHAPES)
 
-    def _wrong(self, code: str, loc: Loc, said: str) -> None:
+    def _hint(self, loc: Loc) -> str:
+        return self._hints.get(str(loc[0]), "") if len(loc) > 1 else ""
+
+    def _wrong(self, code: str, loc: Loc, said: str, *, of_type: bool = False) -> None:
+        """Say that a value is wrong; of_type: that its type is. Of lists and mappings, only then is the value shown."""
         node, taken = find(self._node, loc)
         if loc and loc[-1] == KEY:
             subject = f"the key {str(loc[-2])!r}"
@@ -163,9 +172,71 @@ class _Teller:
             subject = f"entry {taken[-1] + 1} of {name!r}"
         else:
             subject = repr(str(taken[-1]))
-        shown = "" if (loc and loc[-1] == KEY) or self._secret(loc) else _shown(node)
+        whole = not of_type and not isinstance(node, ScalarNode)
+        if whole and not said.startswith(("must ", "is wrong: ")):
+            subject += ":"  # what a validator says of several options is a sentence of its own
+        shown = "" if whole or (loc and loc[-1] == KEY) or self._secret(loc) else _shown(node)
         mark = self._node.mark if not taken else mark_of(self._node, loc)
-        self._problems.add(code, f"{subject} {said}{shown}", mark, self._hint or _quotes(said, node))
+        self._problems.add(code, f"{subject} {said}{shown}", mark, self._hint(loc) or _quotes(said, node))
+
+
+def _inside(outer: Loc, loc: Loc) -> bool:
+    return len(loc) > len(outer) and tuple(loc[: len(outer)]) == tuple(outer)
+
+
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The options of the model, or of each of the alternatives, that stands at a place in another."""
+    models = [
+        kind for kind in _types_at(model, loc) if isinstance(kind, type) and issubclass(kind, BaseModel)
+    ]
+    return [field.alias or name for kind in models for name, field in kind.model_fields.items()]
+
+
+def _fixed_length(annotation: Any) -> int:
+    """How many entries a list of this type has; 0 where that is not fixed.
+
+    >>> _fixed_length(tuple[str, str]), _fixed_length(tuple[str, ...]), _fixed_length(list[str])
+    (2, 0, 0)
+    """
+    arguments = get_args(annotation)
+    return len(arguments) if get_origin(annotation) is tuple and Ellipsis not in arguments else 0
+
+
+def _types_at(model: type[BaseModel], loc: Loc) -> list[Any]:
+    """The types that the value at a place in a model may have."""
+    found: list[Any] = [model]
+    for step in loc:
+        inner = [arm for kind in found for member in _members(kind, step) for arm in _arms(member)]
+        named = [kind for kind in found if getattr(kind, "__name__", None) == step]
+        found = named or inner or found  # a step may be the validator's name of an alternative
+    return found
+
+
+def _members(annotation: Any, step: str | int) -> Iterator[Any]:
+    """The type of what a value of this type has at a key or position."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        yield from (field.annotation for name, field in fields if (field.alias or name) == step)
+        return
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not isinstance(origin, type) or not arguments:
+        return
+    if issubclass(origin, Mapping):
+        yield arguments[1]
+    elif isinstance(step, int):
+        yield arguments[step] if 0 <= step < _fixed_length(annotation) else arguments[0]
+
+
+def _arms(annotation: Any) -> Iterator[Any]:
+    """The alternatives of a type, without what annotates them."""
+    annotation = getattr(annotation, "__value__", annotation)  # a `type X = …` alias
+    if get_origin(annotation) is Annotated:
+        yield from _arms(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for arm in get_args(annotation):
+            yield from _arms(arm)
+    else:
+        yield annotation
 
 
 def has_secret(annotation: Any) -> bool:

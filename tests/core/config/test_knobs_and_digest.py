@@ -71,11 +71,17 @@ def test_a_policy_keeps_its_state(books: DomainPlan) -> None:
     [
         ("sources.similar.limit", 0, "the knob 'sources.similar.limit' must be at least 1, not 0"),
         ("sources.similar.limit", 2.5, "must be a whole number, not 2.5"),
-        ("sources.similr.limit", 3, "no knob is called 'sources.similr.limit'; did you mean 'similar'?"),
-        ("sources.similar.limt", 3, "did you mean 'limit'?"),
+        (
+            "sources.similr.limit",
+            3,
+            "no knob is called 'sources.similr.limit'; did you mean 'sources.similar.limit'?",
+        ),
+        ("sources.similar.limt", 3, "; did you mean 'sources.similar.limit'?"),
+        ("slate.diversiti", 3, "; did you mean 'slate.diversity'?"),
+        ("sources.similar.boost.ratng", 3, "; did you mean 'sources.similar.boost.rating'?"),
         ("sources.similar.boost.x", 3, "no knob is called 'sources.similar.boost.x'; known: rating"),
         ("sources.similar.limit.x", 3, "no knob is called"),
-        ("source.similar.limit", 3, "did you mean 'sources'?"),
+        ("source.similar.limit", 3, "; did you mean 'sources.similar.limit'?"),
         ("sources", 3, "no knob is called 'sources'"),
         ("sources.similar.weight", 3, "no knob is called"),
         ("slate", 3, "no knob is called 'slate'"),
@@ -105,8 +111,9 @@ def test_a_policy_that_would_turn_what_is_not_there_is_told_so(house: House) -> 
           boldness: {low: {slate.explore: 0.1}, high: {slate.explore: 1.1}}
     """
     assert house.problems(house.books, knobs) == [
-        "config.yaml:7:7: error[E12] 'tuner': no knob is called 'sources.similr.limit'; did you mean 'similar'?",
-        "config.yaml:7:7: error[E12] 'tuner': the knob 'slate.explore' must be at most 1, not 1.1",
+        "config.yaml:10:25: error[E12] 'tuner': no knob is called 'sources.similr.limit'; "
+        "did you mean 'sources.similar.limit'?",
+        "config.yaml:11:59: error[E12] 'tuner': the knob 'slate.explore' must be at most 1, not 1.1",
     ]
 
 
@@ -119,7 +126,9 @@ def test_a_knob_has_one_master(house: House) -> None:
       other: {tuner}
     """
     (problem,) = house.problems(house.books, knobs)
-    assert problem.endswith("error[E12] 'other': the knob 'slate.explore' is turned by 'one' already")
+    assert problem == (
+        "config.yaml:8:56: error[E12] 'other': the knob 'slate.explore' is turned by 'one' already"
+    )
 
 
 def digest(house: House, text: str) -> str:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,7 @@ def test_secrets_are_not_in_the_settings_text(house: House) -> None:
         ),
         ("rewards: {open: {per_unit: x}}", "error[E05] 'per_unit' must be a number, not \"x\""),
         ("rewards: {open: {good: 1}}", "error[E05] the key 'good' must be a number"),
+        ("rewards: {open: {per_unit: 1, at_mst: 3}}", "no key is called 'at_mst'; did you mean 'at_most'?"),
         ("rewards: [1]", "error[E05] 'rewards' must be a mapping"),
         ("rewards: {use: toy.seen}", "error[E09] 'toy.seen' is a filter, not a reward"),
         ("items: {fields: {title: txt}}", "error[E05] 'txt' is no type of a field; did you mean 'text'?"),
@@ -294,6 +296,51 @@ def test_secrets_are_not_in_the_settings_text(house: House) -> None:
 def test_what_is_wrong_in_a_domain_is_told(house: House, text: str, said: str) -> None:
     (found,) = house.problems(house.books, text)
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "rewards: {like: 1, bonuses: {quick: {add: 1, kinds: [lik], within_seconds: 3}}}",
+            "'rewards': the bonus 'quick' is for a kind 'lik' that is not in the map; did you mean 'like'?",
+        ),
+        ("rewards: {at_least: 4, at_most: 3}", "'rewards': at_least must not be above at_most, not 4 and 3"),
+        (
+            "rewards: {like: 1, bonuses: {quick: {add: 1, whithin: 3}}}",
+            "no key is called 'whithin'; did you mean 'within_seconds'?",
+        ),
+        (
+            "learning: {schedules: {rankerz: {cron: x}}}",
+            "no key is called 'rankerz'; did you mean 'rankers'?",
+        ),
+        (
+            "policies: {x: {use: linucb.ranker, mode: hybrid, discount: 0.9}}",
+            "'linucb.ranker': mode hybrid can't forget: leave `discount` out, or use shared or disjoint",
+        ),
+        (
+            "policies: {x: {use: linucb.ranker, features: [{situation: mood, among: [4]}]}}",
+            "entry 1 of 'among' must be a text, not 4; put it in quotes",
+        ),
+        (
+            "policies: {x: {use: linucb.ranker, features: [{situation: mood, among: []}]}}",
+            "'among' must have at least 1 entries",
+        ),
+        (
+            "policies: {x: {use: linucb.ranker, features: [{number: rating}, {cross: [rating]}]}}",
+            "'cross' must have 2 entries",
+        ),
+        (
+            "policies: {x: {use: linucb.ranker, features: [{numbr: rating}]}}",
+            "no key is called 'numbr'; did you mean 'number'?",
+        ),
+    ],
+)
+def test_what_is_wrong_inside_or_as_a_whole_is_told_once_and_no_more(
+    house: House, text: str, said: str
+) -> None:
+    (found,) = house.problems(house.books, text)
+    assert re.fullmatch(r"config\.yaml:\d+:\d+: error\[E0[35]\] " + re.escape(said), found)
 
 
 def test_what_a_broken_plugin_leaves_empty_is_not_told_as_well(house: House) -> None:
