@@ -25,7 +25,9 @@ def evaluate(
     ] = None,
     policy_version: Annotated[
         str | None,
-        typer.Option(metavar="POLICY@STATE", help="The candidate: POLICY@live, POLICY@untaught or a file."),
+        typer.Option(
+            metavar="POLICY@STATE", help="The candidate: POLICY@live, POLICY@3, POLICY@untaught or a file."
+        ),
     ] = None,
     against: Annotated[
         str | None,

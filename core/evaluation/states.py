@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..agent import Agent, LivePolicy
-from ..catalog import Catalog
+from ..agent import LivePolicy
 from ..components import State
 from ..config import DomainPlan, Step
-from ..errors import EvaluationError, NotFound, RequestError, did_you_mean
-from ..learning import Fold
+from ..errors import Conflict, EvaluationError, NotFound, RequestError, did_you_mean
 from ..learning.packing import unpack
+from ..learning.versions import PolicyVersions, restored, untaught
 from ..store import Store
 
 LIVE, UNTAUGHT = "live", "untaught"
@@ -29,10 +28,11 @@ class NamedState:
 
 
 def state_named(store: Store, plan: DomainPlan, name: str) -> NamedState:
-    """The state behind `taste@live` (the newest checkpoint), `taste@3` (a version), `taste@untaught`, or a file.
+    """The state behind `taste@live` (at the end of the log), `taste@3` (a version), `taste@untaught`, or a file.
 
     A file holds a state as `core.learning.packing` writes it. Raises NotFound, RequestError for a name that is none
-    of these, EvaluationError for a file that holds no state.
+    of these, Conflict for a version that doesn't fit the configuration or is damaged and for a policy that has stopped
+    learning half-way, EvaluationError for a file that holds no state.
     """
     policy, at, which = name.rpartition("@")
     if at and which == UNTAUGHT:
@@ -55,27 +55,17 @@ def state_named(store: Store, plan: DomainPlan, name: str) -> NamedState:
 
 def _live(store: Store, plan: DomainPlan, name: str, policy: str) -> NamedState:
     _step(plan, policy)
-    fold = Fold(Agent(plan, Catalog(plan.items.schema)))
-    found = store.latest_checkpoint(plan.name, policy, fold.digest(fold.agent.policies[policy]))
-    if found is None:
-        raise NotFound(
-            f"{policy!r} of {plan.name!r} has no checkpoint of this configuration: it has learned nothing that was "
-            "saved"
-        )
-    return NamedState(name, policy, unpack(found.state), found.position)
+    live = restored(store, plan).agent.policies[policy]
+    if live.broken:
+        raise Conflict(f"{plan.name}.{policy} {live.broken}: there is no whole state to evaluate")
+    position, state = live.snapshot()
+    return NamedState(name, policy, state, position)
 
 
 def _version(store: Store, plan: DomainPlan, name: str, policy: str, number: int) -> NamedState:
     _step(plan, policy)
-    version = store.versions.one(plan.name, policy, number)
-    if version is None:
-        raise NotFound(
-            f"there is no {name} in {plan.name!r}; tastemaker versions {plan.name} lists what there is"
-        )
-    packed = store.versions.state(version)
-    if packed is None:
-        raise EvaluationError(f"{name} is damaged: its checksum is another than when it was kept")
-    return NamedState(name, policy, unpack(packed), version.position)
+    version, state = PolicyVersions(store, untaught(store, plan)).fitting(policy, number)
+    return NamedState(name, policy, state, version.position)
 
 
 def _step(plan: DomainPlan, policy: str) -> Step:

@@ -115,6 +115,17 @@ class PolicyVersions:
         What is live is kept before, so that `rollback` can return to it. Raises NotFound, and Conflict where the
         version is of another configuration, damaged, or doesn't fit: then what is live stays.
         """
+        version, _ = self.fitting(policy, number)
+        doubt = self._doubt(version, self._live(policy))
+        before = self.live_before(policy, note or f"live before {version.name}")
+        switch = self._store.versions.switch(version, before, keep=self._keep)
+        return Promotion(self._domain, policy, number, switch.before, switch.position, doubt)
+
+    def fitting(self, policy: str, number: int) -> tuple[Version, State]:
+        """A version and its state, which the policy can take up as it is configured now.
+
+        Raises NotFound, and Conflict where the version is of another configuration, damaged, or doesn't fit.
+        """
         version = self._version(policy, number)
         live = self._live(policy)
         if version.digest != self._fold.digest(live):
@@ -127,10 +138,7 @@ class PolicyVersions:
             live.check(state)
         except ValueError as error:
             raise Conflict(f"{version.name} can't be used, and what is live stays: {error}") from None
-        doubt = self._doubt(version, live)
-        before = self.live_before(policy, note or f"live before {version.name}")
-        switch = self._store.versions.switch(version, before, keep=self._keep)
-        return Promotion(self._domain, policy, number, switch.before, switch.position, doubt)
+        return version, state
 
     def rollback(self, policy: str) -> Promotion:
         """Return to what was live before the last promotion; once more, and that is undone. Raises as `promote`."""

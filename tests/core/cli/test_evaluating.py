@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from tastemaker.core import Interaction, Request
 from tastemaker.core.config import load
+from tastemaker.core.evaluation.states import state_named
 from tastemaker.core.learning.packing import pack
 from tastemaker.core.orchestrator import Orchestrator
+from tastemaker.core.store import Store
 from tastemaker.policies.thompson import Ranker
 
 ROOT = Path(__file__).parents[4]
@@ -189,6 +191,33 @@ class TestVersions:
         assert ran.code == 1
         assert "bad.npz: this is no saved state" in ran.err
 
+    def test_what_is_live_is_what_was_promoted_last(self, run: Run, asked: None, folder: Path) -> None:
+        assert run("save", "books", "taste").code == 0
+        (folder / "more.csv").write_text("user,item,kind\n" + "ann,6,click\n" * 9)
+        assert run("import", "books", "more.csv", "--interactions").code == 0
+        now = run("evaluate", "books", "--policy-version", "taste@live", "--against", "taste@1", "--json")
+        assert now.json()["learned"]["candidate"] > now.json()["learned"]["active"]
+        assert run("promote", "books", "taste@1").code == 0
+        store = Store("sqlite:///taste.db")
+        plan = load(Path("config.yaml")).domains["books"]
+        try:
+            kept, live = (state_named(store, plan, f"taste@{which}").state for which in ("1", "live"))
+        finally:
+            store.close()
+        assert pack(live) == pack(kept)
+
+    def test_a_version_of_another_configuration_is_refused(self, run: Run, asked: None) -> None:
+        assert run("save", "books", "taste").code == 0
+        arguments = ("books", "--policy-version", "taste@1", "--against", "taste@untaught")
+        assert run("evaluate", *arguments).code == 0
+        other = ("--set", "domains.books.rewards.click=2")
+        ran = run("evaluate", *arguments, *other)
+        assert (ran.code, ran.out) == (1, "")
+        assert (
+            "taste@1 was made with other options or rewards than books.taste has now: train a new" in ran.err
+        )
+        assert ran.err == run("promote", "books", "taste@1", *other).err
+
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),
         [
@@ -210,7 +239,7 @@ class TestVersions:
             (
                 ("books", "--policy-version", "taste@live", "--against", "taste@untaught"),
                 1,
-                "'taste' of 'books' has no checkpoint",
+                "the log has no slate of 'books'",
             ),
             (
                 ("books", "--policy-version", "taste@untaught", "--against", "taste@untaught"),
