@@ -72,7 +72,11 @@ class EvaluationRefused(EvaluationError):
 
 
 class RequestError(TastemakerError):
-    """A caller asked for something that can't be."""
+    """A caller asked for something that can't be; `key`: the part of the request that is wrong, where one is."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class NotFound(RequestError):

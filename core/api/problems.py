@@ -21,7 +21,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "key": (401, "A key is needed"),
     "not-found": (404, "There is no such thing"),
     "method": (405, "That can't be done here"),
-    "conflict": (409, "That is taken"),
+    "conflict": (409, "That doesn't go with what is there"),
     "too-large": (413, "The request is too large"),
     "media-type": (415, "The body is not JSON"),
     "validation": (422, "The request doesn't fit"),

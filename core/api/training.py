@@ -55,7 +55,7 @@ def _begun(orchestrator: Orchestrator, given: TrainingRequest) -> list[TrainingR
     except (NotFound, Conflict):
         raise
     except RequestError as error:
-        raise invalid([Issue("body.since" if given.since else "body", str(error))]) from None
+        raise invalid([Issue(f"body.{error.key}" if error.key else "body", str(error))]) from None
 
 
 def _unknown(key: str, said: str, name: str, known: Any) -> Problem:

@@ -113,20 +113,28 @@ def runs(
     if not found:
         say(f"{plan.name} was never trained; do it with: tastemaker train {plan.name}")
         return
-    number = [Column(title, right=True) for title in ("rows", "users")]
+    number = [Column(title, right=True) for title in ("positions", "rows", "reward")]
     rows = [
         [
-            iso(run.started),
+            iso(run.started)[:16],
             run.trigger,
-            run.status if run.status != "running" else f"{run.progress:.0%}",
-            run.rows,
-            run.users,
+            f"{run.since:,}-{run.until:,}",
+            f"{run.rows:,}",
+            "" if run.reward is None else f"{run.reward:.3f}",
             f"{run.policy}@{run.version}" if run.version else run.policy,
-            run.outcome or run.error,
+            _ended(run),
         ]
         for run in found
     ]
-    table(["started", "asked by", "status", *number, "result", Column("outcome", whole=True)], rows)
+    whole = [Column(title, whole=True) for title in ("result", "outcome")]
+    table(["started", "by", *number, *whole], rows)
+
+
+def _ended(run: "TrainingRun") -> str:
+    """What became of a run, or how far it is."""
+    if run.status == "running":
+        return f"running, {run.progress:.0%}"
+    return run.outcome if run.status == "done" else f"{run.status}: {run.error}".rstrip(": ")
 
 
 def _show(run: "TrainingRun") -> None:

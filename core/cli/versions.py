@@ -213,7 +213,8 @@ def _show_difference(found: dict[str, Any], json: bool) -> None:
         return
     say(f"{found['domain']}.{found['policy']}: from {found['before']} to {found['after']}\n")
     rows = [[entry["name"], entry["before"], entry["after"], _changed(entry)] for entry in found["entries"]]
-    table(["entry", "before", "after", "change"], rows)
+    entry = Column("entry", width=max((len(row[0]) for row in rows), default=None))
+    table([entry, *(Column(title, whole=True) for title in ("before", "after", "change"))], rows)
 
 
 def _changed(entry: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ _PAGE = 2000
 _RIGHT = "write 7d, 36h, 90m, 2w, or a date such as 2026-11-20 or 2026-11-20T09:30:00Z"
 
 
-def moment(text: str, now: float) -> float:
-    """The time that a text means, in seconds since the epoch. Raises RequestError.
+def moment(text: str, now: float, key: str = "") -> float:
+    """The time that a text means, in seconds since the epoch. Raises RequestError, which names the key.
 
     >>> moment("36h", 200_000.0), moment("1970-01-02", 0.0)
     (70400.0, 86400.0)
@@ -26,17 +26,17 @@ def moment(text: str, now: float) -> float:
     except Exception:
         value = None
     if not isinstance(value, float):
-        raise RequestError(f"{text[:40]!r} is no time; {_RIGHT}")
+        raise RequestError(f"{text[:40]!r} is no time; {_RIGHT}", key)
     return value
 
 
-def past(text: str | None, now: float) -> float | None:
+def past(text: str | None, now: float, key: str = "") -> float | None:
     """As `moment`, None for no text or an empty one. Raises RequestError for a time that has not come yet."""
     if not text:
         return None
-    time = moment(text, now)
+    time = moment(text, now, key)
     if time > now:
-        raise RequestError(f"{text[:40]!r} has not come yet: now is {iso(now)}; {_RIGHT}")
+        raise RequestError(f"{text[:40]!r} has not come yet: now is {iso(now)}; {_RIGHT}", key)
     return time
 
 

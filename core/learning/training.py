@@ -64,9 +64,9 @@ def open_runs(
             raise NotFound(f"no policy of {plan.name} is called {name!r}{known}")
     if not steps:
         raise RequestError(f"{plan.name} has no policies: there is nothing to train")
-    first, last = past(since, now), past(until, now)
+    first, last = past(since, now, "since"), past(until, now, "until")
     if first is not None and last is not None and first >= last:
-        raise RequestError(f"the span begins at {iso(first)} and ends before, at {iso(last)}")
+        raise RequestError(f"the span begins at {iso(first)} and ends before, at {iso(last)}", "since")
     end = store.end()
     start = 0 if first is None else min(store.position_at(first), end)
     stop = end if last is None else min(store.position_at(last), end)

@@ -61,6 +61,7 @@ def test_a_run_makes_a_version_beside_what_is_live(busy):
 def test_a_second_one_at_once_is_refused(busy, problem):
     (begun,) = busy.post(RUNS, {"domain": "books", "policy": "taste"}).json()["runs"]
     document = problem(busy.post(RUNS, {"domain": "books"}), 409, "conflict")
+    assert document["title"] == "That doesn't go with what is there"
     assert f"books.taste is being trained by run {begun['id']}" in document["detail"]
     ended(busy, begun["id"])
     (again,) = busy.post(RUNS, {"domain": "books"}).json()["runs"]
@@ -104,6 +105,9 @@ def test_a_training_process_that_is_killed_is_told_at_once(busy):
         ({"domain": "books", "policy": "tast"}, 404, "not-found", "did you mean 'taste'"),
         ({"domain": "books", "since": "2999-01-01"}, 422, "validation", "has not come yet"),
         ({"domain": "books", "since": "soon"}, 422, "validation", "write 7d, 36h"),
+        ({"domain": "books", "until": "soon"}, 422, "validation", "body.until 'soon' is no time"),
+        ({"domain": "books", "since": "7d", "until": "soon"}, 422, "validation", "body.until 'soon' is no"),
+        ({"domain": "books", "since": "soon", "until": "1d"}, 422, "validation", "body.since 'soon' is no"),
         ({"domain": "books", "since": "1d", "until": "2d"}, 422, "validation", "ends before"),
         ({"domain": "books", "promote": "yes"}, 422, "validation", "body.promote must be true or false"),
         ({"domain": "books", "sinse": "7d"}, 422, "validation", "did you mean 'since'"),

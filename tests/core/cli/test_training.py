@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tastemaker.core.cli.versions import _show_difference
 
 
 @pytest.fixture
@@ -26,7 +27,13 @@ def test_a_run_and_what_it_came_to(learned):
     assert "tastemaker promote books taste@1" in said.out
     (run,) = learned("runs", "books", "--json").json()
     assert (run["status"], run["trigger"], run["version"], run["rows"]) == ("done", "cli", 1, 60)
-    assert "taste@1" in learned("runs", "books").out
+    title, line, *more = learned("runs", "books").out.splitlines()
+    assert title.split() == ["started", "by", "positions", "rows", "reward", "result", "outcome"]
+    span = f"{run['since']}-{run['until']}"
+    assert line.split()[1:7] == ["cli", span, "60", "1.000", "taste@1", "kept:"]
+    words = " ".join([line, *more]).split()
+    assert " ".join(words[6:]) == "kept: nobody asked for its promotion"
+    assert max(map(len, (title, line, *more))) <= 100
     again = learned("train", "books", "--policy", "taste", "--since", "7d", "--no-promote", "--json").json()
     assert (again[0]["version"], again[0]["rows"]) == (2, 60)
 
@@ -50,7 +57,22 @@ def test_versions_are_listed_shown_and_compared(learned):
     assert all(entry["changed"] is False for entry in same["entries"]), (
         "a run over everything is what is live"
     )
-    assert "none" in learned("versions", "books", "taste@1", "taste@2").out
+    compared = learned("versions", "books", "taste@1", "taste@2").out
+    assert "none" in compared
+    listed_entries = [line.split()[0] for line in compared.splitlines()[3:] if line[:1].strip()]
+    assert listed_entries == [entry["name"] for entry in same["entries"]]
+
+
+def test_entries_are_named_in_full_however_long_the_rest(capsys):
+    name, text = "an_entry_with_a_name_of_some_length", repr("x" * 58)
+    entry = {"name": name, "before": text, "after": text, "changed": True, "mean_change": 1, "max_change": 2}
+    _show_difference(
+        {**dict.fromkeys(("domain", "policy", "before", "after"), "x"), "entries": [entry]}, False
+    )
+    shown = capsys.readouterr().out
+    assert name in shown.split()
+    assert shown.count("x") > 2 * 58, "and nothing else is cut either"
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_promoted_and_rolled_back(learned):
@@ -109,6 +131,7 @@ def test_with_nothing_to_learn_from(run):
     said = run("train", "books")
     assert said.code == 1
     assert "refused: books has no outcomes" in said.out
+    assert "refused: books has no outcomes" in " ".join(run("runs", "books").out.split())
     assert "was never trained" in run("runs", "books", "--set", "store=sqlite:///other.db").out
 
 

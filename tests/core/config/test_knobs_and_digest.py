@@ -113,7 +113,7 @@ def test_a_policy_that_would_turn_what_is_not_there_is_told_so(house: House) -> 
     assert house.problems(house.books, knobs) == [
         "config.yaml:10:25: error[E12] 'tuner': no knob is called 'sources.similr.limit'; "
         "did you mean 'sources.similar.limit'?",
-        "config.yaml:11:59: error[E12] 'tuner': the knob 'slate.explore' must be at most 1, not 1.1",
+        "config.yaml:11:56: error[E12] 'tuner': the knob 'slate.explore' must be at most 1, not 1.1",
     ]
 
 
