@@ -170,6 +170,7 @@ class TestWeights:
         found = compared(there, candidate=taught(there.liked), active=Ranker().state())
         assert found.replayed == 0
         assert "can't be decided again" in found.lines()[1]
+        assert "somebody's data was erased, or a promotion cut in" in found.lines()[1]
         gone = np.isin(found.active.log.action, np.flatnonzero(np.isin(_names(there), ["b1", "b2"])))
         assert gone.any()
         assert (found.active.weights[gone] == 0).all()
