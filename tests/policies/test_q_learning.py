@@ -894,7 +894,7 @@ def test_a_real_shop_learns_who_wants_variety_and_a_replay_of_its_log_comes_to_t
     [
         ("{use: q_learning.tuner, knobs: {x: {a: {slate.explor: 1}, b: {}}}}", "no knob is called 'slate.explor'"),
         ("{use: q_learning.tuner, knobs: {x: {a: {slate.explore: 1.5}, b: {}}}}", "'slate.explore' must be at most 1"),
-        ("{use: q_learning.tuner, knobs: {x: {a: {sources.simlar.limit: 5}, b: {}}}}", "did you mean 'similar'?"),
+        ("{use: q_learning.tuner, knobs: {x: {a: {sources.simlar.limit: 5}, b: {}}}}", "mean 'sources.similar.limit'?"),
         ("{use: q_learning.tuner, knobs: {x: {a: {slate.explore: 1}}}}", "'x' needs two levels at least"),
         ("{use: q_learning.tuner, observe: [{trait: openness, situation: mood}]}", "this has trait and situation"),
         ("{use: q_learning.tuner, observe: [{trat: openness}]}", "no key is called 'trat'"),
