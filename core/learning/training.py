@@ -195,6 +195,7 @@ class _Training:
         self._policy = self._fold.agent.policies[run.policy]
         self._compared_share = 0.0
         self._incomparable = "the span has too few slates to compare it with what is live"
+        self._after = store.versions.newest_switch(run.domain, run.policy)
         self._users: set[str] = set()
         self._rows, self._entries, self._liked, self._reward = 0, 0, 0, 0.0
 
@@ -239,7 +240,7 @@ class _Training:
             estimates=compared.as_dict() if compared is not None else {},
             outcome=outcome,
         )
-        return Result(version, self._plan.learning.keep_versions, passed, live)
+        return Result(version, self._plan.learning.keep_versions, passed, live, self._after)
 
     def _begin(self) -> None:
         """Open the windows that were open at the start of the span, without learning from before it."""
@@ -313,6 +314,7 @@ class _Training:
             copy.load(candidate, split)
             self._fit(copy)
             candidate = copy.state()
+        self._after = store.versions.newest_switch(run.domain, run.policy)
         active = restored(store, self._plan).agent.policies[run.policy].state()
         try:
             with opened(self._plan.items.embedder):

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import create_engine, func, select, update
 from tastemaker.core import Conflict
-from tastemaker.core.store import Checkpoint, Entry, NewVersion, Store
+from tastemaker.core.store import Checkpoint, Entry, NewVersion, Store, Switch
 from tastemaker.core.store.tables import policy_versions
 from tastemaker.core.store.versions import _checksum as checksum
 
@@ -110,22 +110,63 @@ class TestKeptVersions:
         assert store.versions.state(version) == b"kept"
         assert store.latest_checkpoint(*PLACE) == Checkpoint(8, b"state")
 
-    def test_the_oldest_go_but_never_the_active_one(self, store: Store) -> None:
+    def test_the_oldest_go_but_never_the_active_one_nor_what_was_live_before_it(self, store: Store) -> None:
         for number in range(3):
-            store.versions.add(new(number), keep=3)
+            store.versions.add(new(number, origin="training"), keep=3)
         first = store.versions.one("music", "taste", 1)
         assert first is not None
         switch = store.versions.switch(first, new(99, origin="promotion"), keep=3)
         assert (switch.number, switch.before, switch.position) == (1, 4, 1)
         for number in range(4, 9):
-            store.versions.add(new(number), keep=3)
-        assert [version.number for version in store.versions.all("music")] == [9, 8, 7, 1]
+            store.versions.add(new(number, origin="training"), keep=3)
+        assert [version.number for version in store.versions.all("music")] == [9, 8, 7, 4, 1]
         assert store.versions.switches("music")["taste", "digest"] == switch
         ninth = store.versions.one("music", "taste", 9)
         assert ninth is not None
-        store.versions.switch(ninth, new(100), keep=3)
-        store.versions.add(new(101), keep=3)
-        assert [version.number for version in store.versions.all("music")] == [11, 10, 9, 8]
+        second = store.versions.switch(ninth, new(100, origin="promotion"), keep=3, after=switch)
+        assert second.before == 10
+        for number in range(101, 105):
+            store.versions.add(new(number, origin="training"), keep=3)
+        assert [version.number for version in store.versions.all("music")] == [14, 13, 12, 10, 9]
+
+    def test_what_came_by_itself_never_pushes_out_what_was_saved(self, store: Store) -> None:
+        for number in range(10):
+            store.versions.add(new(number), keep=2)
+        for number, origin in enumerate(["training", "promotion"] * 5):
+            store.versions.add(new(number, origin=origin), keep=2)
+        assert [version.number for version in store.versions.all("music")] == [20, 19, *range(10, 2, -1)]
+
+    def test_of_two_that_decide_on_the_same_state_of_things_one_promotes(self, open_store: Open) -> None:
+        stores = [open_store() for _ in range(4)]
+        store = stores[0]
+        version = store.versions.one("music", "taste", store.versions.add(new(), keep=9))
+        assert version is not None
+        last = None
+        for round_ in range(3):
+            live = new(store.end(), clean=store.end(), origin="promotion")
+
+            def promote(store: Store, last: Switch | None = last, live: NewVersion = live) -> Switch | None:
+                assert version is not None
+                try:
+                    return store.versions.switch(version, live, keep=9, after=last)
+                except Conflict as error:
+                    assert str(error) == "music.taste was promoted meanwhile: look again"
+                    return None
+
+            with ThreadPoolExecutor(4) as threads:
+                made = [switch for switch in threads.map(promote, stores) if switch is not None]
+            assert len(made) == 1
+            (last,) = made
+            assert last == store.versions.newest_switch("music", "taste")
+            assert (last.before, store.end()) == (round_ + 2, round_ + 1)
+
+    def test_what_was_live_before_an_earlier_promotion_is_not_kept_for_a_return(self, store: Store) -> None:
+        version = store.versions.one("music", "taste", store.versions.add(new(), keep=9))
+        assert version is not None
+        first = store.versions.switch(version, None, keep=9)
+        with pytest.raises(Conflict, match="has not arrived here yet"):
+            store.versions.switch(version, new(first.position - 1), keep=9, after=first)
+        assert [each.number for each in store.versions.all("music")] == [1]
 
     def test_a_number_is_never_given_twice(self, store: Store) -> None:
         store.append([Entry("interaction", "x", "music", "ann", b"{}")]).result()
