@@ -128,7 +128,7 @@ class TrainingOptions(Options):
         default=20,
         ge=2,
         le=1000,
-        description="Versions of a policy that are kept of those that came by themselves, beside the active one.",
+        description="Versions of a policy that are kept, beside the active one and saved ones.",
     )
     promote: Literal["gate", "never"] = Field(
         default="gate",

@@ -79,7 +79,8 @@ class Versions:
         """Keep a state under the next number, which it gives, and push the oldest out.
 
         The `keep` newest stay of those that came by themselves, and four times as many of those that somebody saved;
-        beside them the active one, and what a rollback would return to. Raises Conflict where a user was erased since the state was made.
+        beside them the active one, and what a rollback would return to. Raises Conflict where a user was erased since
+        the state was made.
         """
         number: int = _right(self._now(lambda transaction: add_version(transaction, version, keep)))
         return number
