@@ -34,7 +34,7 @@ class Trainer:
         self._turn = threading.Lock()  # held while a process works
         self._watchers: set[threading.Thread] = set()
         self._process: subprocess.Popen[bytes] | None = None
-        self._stopped = False
+        self._stopped = threading.Event()
 
     def start(self, runs: Sequence[TrainingRun]) -> None:
         """Carry out runs that were opened, when those before are done; returns at once."""
@@ -54,7 +54,7 @@ class Trainer:
     def stop(self) -> None:
         """End what is being trained, and what waits for it; it can be started again."""
         with self._lock:
-            self._stopped = True
+            self._stopped.set()
             process, watchers = self._process, list(self._watchers)
         if process is not None:
             process.terminate()
@@ -87,7 +87,7 @@ class Trainer:
         """Have a process do what is asked; what kept it from that, empty where nothing did."""
         try:
             with self._lock:
-                if self._stopped:
+                if self._stopped.is_set():
                     return _STOPPED
                 process = self._process = subprocess.Popen(
                     [sys.executable, "-m", __name__],
@@ -102,7 +102,7 @@ class Trainer:
             self._process = None
         if not process.returncode:
             return ""
-        if self._stopped:
+        if self._stopped.is_set():
             return _STOPPED
         return said.decode(errors="replace") or (
             f"its process ended with the code {process.returncode}; start it again"

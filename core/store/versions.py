@@ -114,7 +114,7 @@ def add_version(
     """
     transaction.lock()
     connection = transaction.connection
-    if erased_after(connection, version.clean):
+    if erased_after(connection, version.domain, version.clean):
         return Conflict(ERASED)
     number = _next_number(connection, version.domain, version.policy)
     place = (version.domain, version.policy, version.digest)
@@ -151,7 +151,7 @@ def switch_version(
     here = and_(_numbered(version.domain, version.policy), _columns.number == version.number)
     found = transaction.connection.execute(select(_columns.checksum).where(here)).scalar()
     if found != version.checksum:
-        return Conflict(f"{version.name} is gone: the erasure of a user deletes all versions")
+        return Conflict(f"{version.name} is gone: pushed out by newer ones, or by the erasure of a user")
     before: int | None = None
     if live is not None:
         kept = add_version(transaction, live, keep, {version.number})
@@ -170,10 +170,11 @@ def card(transaction: Transaction, domain: str, policy: str, number: int) -> Ver
     return Version(*transaction.connection.execute(here).one())
 
 
-def erased_after(connection: Connection, position: int) -> bool:
-    """Whether anybody was erased above a log position."""
-    statement = select(log.c.position).where(log.c.kind == "erasure", log.c.position > position).limit(1)
-    return connection.execute(statement).first() is not None
+def erased_after(connection: Connection, domain: str, position: int) -> bool:
+    """Whether anybody was erased above a log position who was in the entries of a domain."""
+    columns = (log.c.kind, log.c.id, log.c.domain, log.c.user, log.c.body)
+    rows = connection.execute(select(*columns).where(log.c.kind == "erasure", log.c.position > position))
+    return any(Entry(*row).erased_in(domain) for row in rows)
 
 
 def keep_version(transaction: Transaction, place: Place, checkpoint: Checkpoint, keep: int) -> None:

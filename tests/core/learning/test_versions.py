@@ -349,6 +349,10 @@ class TestPassedOver:
         assert Process(shop, plan).digests() == process.digests()
         assert not [line for line in process.lines() if line.startswith("ann ")]
         assert process.versions.all() == []
+        with pytest.raises(Conflict, match="are gone: a user was erased"):
+            process.versions.rollback("diary")
+        with pytest.raises(Conflict, match="was never promoted"):
+            process.versions.rollback("taste")
         # The number is not given again: the entry in the log must never mean another state.
         assert process.versions.save("diary").number == 3
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -158,7 +159,7 @@ class TestKeptVersions:
             (last,) = made
             assert last == store.versions.newest_switch("music", "taste")
             assert (last.before, store.end()) == (round_ + 2, round_ + 1)
-        with pytest.raises(Conflict, match="music.taste was promoted meanwhile: look again"):
+        with pytest.raises(Conflict, match="promoted meanwhile: look again"):
             store.versions.switch(version, None, keep=9)
 
     def test_what_was_live_before_an_earlier_promotion_is_not_kept_for_a_return(self, store: Store) -> None:
@@ -171,15 +172,47 @@ class TestKeptVersions:
 
     def test_a_number_is_never_given_twice(self, store: Store) -> None:
         store.append([Entry("interaction", "x", "music", "ann", b"{}")]).result()
-        for number in range(3):
+        for number in range(1, 4):
             store.versions.add(new(number), keep=9)
         assert store.erase("ann").result()["versions"] == 3
         assert store.versions.all("music") == []
         assert store.versions.add(new(clean=store.end()), keep=9) == 4
 
+    def test_an_erasure_takes_only_what_may_have_learned_from_the_user(self, store: Store) -> None:
+        for number, (domain, user) in enumerate([("music", "eve"), ("music", "ann"), ("video", "eve")]):
+            store.append([Entry("interaction", str(number), domain, user, b"{}")]).result()
+        for domain in ("music", "video"):
+            store.checkpoint(domain, "taste", "digest", 1, b"state")
+            for position in range(4):
+                store.versions.add(replace(new(position), domain=domain), keep=9)
+        made_before = new(3, clean=store.end())
+        assert store.erase("ann").result() == {"profiles": 0, "entries": 1, "versions": 3}
+        assert [version.position for version in store.versions.all("music")] == [1, 0]
+        assert [version.position for version in store.versions.all("video")] == [3, 2, 1, 0]
+        assert store.latest_checkpoint("music", "taste", "digest") is None
+        assert store.latest_checkpoint("video", "taste", "digest") is not None
+        assert [entry.body for entry in store.read(3)] == [b'{"domains":["music"]}']
+        with pytest.raises(Conflict, match="a user was erased"):
+            store.versions.add(made_before, keep=9)
+        assert store.versions.add(replace(made_before, domain="video"), keep=9) == 5
+
+    def test_who_has_a_profile_only_has_taught_nothing(self, store: Store) -> None:
+        store.checkpoint("music", "taste", "digest", 0, b"state")
+        store.versions.add(new(), keep=9)
+        store.put_profile("ann", b"{}").result()
+        assert store.erase("ann").result() == {"profiles": 1, "entries": 1, "versions": 0}
+        assert [entry.body for entry in store.read(0)] == [b'{"domains":[]}']
+        assert store.latest_checkpoint("music", "taste", "digest") is not None
+        assert store.versions.add(new(1), keep=9) == 2
+
+    @pytest.mark.parametrize("body", [b"{}", b"", b"[]", b'{"domains": null}'])
+    def test_an_erasure_that_names_no_domains_means_all(self, body: bytes) -> None:
+        assert Entry("erasure", "e", "", "", body).erased_in("music")
+        assert not Entry("tick", "e", "", "", body).erased_in("music")
+
     def test_what_an_erased_user_may_be_in_is_not_kept(self, store: Store) -> None:
         store.append([Entry("interaction", "x", "music", "ann", b"{}")]).result()
-        old = store.versions.add(new(clean=1), keep=9)
+        old = store.versions.add(new(1, clean=1), keep=9)
         version = store.versions.one("music", "taste", old)
         assert version is not None
         store.erase("ann").result()
