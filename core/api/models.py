@@ -583,3 +583,6 @@ class Promoted(BaseModel):
     before: int | None = Field(examples=[4], description="Where what was live is kept.")
     position: int = Field(examples=[1043], description="The log position from which every process has it.")
     doubt: str = Field(examples=[""], description="What speaks against it; empty where nothing does.")
+    live: bool = Field(
+        examples=[True], description="Whether the process that answers has it; if not yet, it will soon."
+    )

@@ -83,8 +83,8 @@ async def rollback(request: Request) -> Response:
 
 async def _promoted(request: Request, ask: Callable[[PolicyVersions], Promotion]) -> Response:
     promotion = await _asked(request, ask)
-    await orchestrator_of(request).learner.reached(promotion.position, _TAKEN_UP_SECONDS)
-    return json_answer(promotion.as_dict())
+    live = await orchestrator_of(request).learner.reached(promotion.position, _TAKEN_UP_SECONDS)
+    return json_answer(promotion.as_dict() | {"live": live})
 
 
 async def _asked(request: Request, ask: Callable[[PolicyVersions], T]) -> T:

@@ -125,7 +125,10 @@ class TrainingOptions(Options):
     """How versions of a domain's policies are made and kept; no decision depends on it."""
 
     keep_versions: int = Field(
-        default=20, ge=2, le=1000, description="Versions of a policy that are kept, beside the active one."
+        default=20,
+        ge=2,
+        le=1000,
+        description="Versions of a policy that are kept, beside the active one and saved ones.",
     )
     promote: Literal["gate", "never"] = Field(
         default="gate",

@@ -44,7 +44,7 @@ class Learner:
         self._items = items
         self._profile = profile
         self._checkpoint_seconds = checkpoint_seconds
-        self._clean_until = 0
+        self._clean: dict[str, int] = {}  # by domain: erasures up to there left no trace in its fold
         self._saved = 0
         self._folding = threading.RLock()
         self._wake = threading.Event()
@@ -57,9 +57,13 @@ class Learner:
         """Load the newest checkpoints and fold the tail of the log."""
         with self._folding:
             start = self._load_checkpoints()
-            # A checkpoint with an erasure after it was saved by a process that hadn't heard of that erasure yet.
-            restored = [position for fold in self._folds.values() for position in fold.positions if position]
-            self._replay(start, clean_until=min(restored, default=None))
+            end = self._store.end()
+            for domain, fold in self._folds.items():
+                # A checkpoint with an erasure of its domain after it was saved by a process that hadn't heard of that
+                # erasure yet. What is learned from now on reads nothing that is erased up to here.
+                self._clean[domain] = min((each for each in fold.positions if each), default=end)
+                fold.rewind(start)
+            self._replay(start, end)
 
     def fold(self) -> int:
         """Fold all that the log holds beyond `position`; how many entries that were."""
@@ -158,10 +162,17 @@ class Learner:
 
     def _take_in(self, entries: Sequence[Entry]) -> None:
         position = entries[-1].position
-        for entry in entries:
-            if entry.kind == "erasure" and entry.position > self._clean_until:
-                self._rebuild()
-                return
+        erasures = [entry for entry in entries if entry.kind == "erasure"]
+        if erasures:
+            self._profile(None)
+        spoilt = [
+            domain
+            for domain in self._folds
+            if any(each.position > self._clean.get(domain, 0) and each.erased_in(domain) for each in erasures)
+        ]
+        if spoilt:
+            self._rebuild(spoilt)
+            return
         if any(entry.kind == "items" for entry in entries):
             self._items(position)
         for entry in entries:
@@ -172,26 +183,23 @@ class Learner:
                 fold.take((entry for entry in entries if entry.position > fold.position), position)
         self.position = position
 
-    def _rebuild(self) -> None:
-        """A user was erased: what was learned with his entries has to be learned again without them."""
-        for fold in self._folds.values():
-            fold.forget()
-        self._profile(None)
-        self._saved = 0
-        self._replay(0)
+    def _rebuild(self, domains: Sequence[str]) -> None:
+        """A user was erased: what was learned with his entries has to be learned again without them.
 
-    def _replay(self, start: int, clean_until: int | None = None) -> None:
-        """Fold from a position to the end as it is now, stopping where a restored policy takes up again.
-
-        clean_until: erasures up to there left no trace in what was restored; by default all of them.
+        The folds of other domains stay where they are, and go on from there.
         """
         end = self._store.end()
-        self._clean_until = end if clean_until is None else clean_until
+        for domain in domains:
+            self._folds[domain].forget()
+            self._clean[domain] = end
+        self._saved = 0
+        self._replay(0, end)
+
+    def _replay(self, start: int, end: int) -> None:
+        """Fold from a position to the end, stopping where a restored policy takes up again."""
         known = {position for fold in self._folds.values() for position in fold.positions}
         stops = sorted(stop for stop in known | {end} if start < stop <= end)
         self.position = start
-        for fold in self._folds.values():
-            fold.rewind(start)
         for stop in stops:
             while entries := self._store.read(self.position, limit=_BATCH, until=stop):
                 self._take(entries)
@@ -217,6 +225,10 @@ class Learner:
     def _load(self, domain: str, name: str, digest: str, fold: Fold) -> int:
         checkpoint = self._store.latest_checkpoint(domain, name, digest)
         if checkpoint is None or checkpoint.position > self._store.end():
+            return 0
+        position = checkpoint.position
+        if position and not self._store.read(position - 1, limit=1, until=position):
+            # That entry was erased, and its time with it: what closed by then would be learned once more.
             return 0
         try:
             fold.load(name, unpack(checkpoint.state), checkpoint.position)

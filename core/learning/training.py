@@ -156,19 +156,21 @@ def _carried_out(
     compare: Compare | None,
     told: Callable[[float], None],
 ) -> TrainingRun:
-    training = _Training(settings, store, run, told)
+    training: _Training | None = None
     try:
+        training = _Training(settings, store, run, told)
         result = training.result(compare)
         return store.runs.finish(training.run, result)
     except _Refused as reason:
-        return _ended(store, replace(training.run, status="refused", error=str(reason)))
+        return _ended(store, replace(run, status="refused", error=str(reason)))
     except (Exception, SystemExit) as error:  # a plugin's code may raise anything
         if not isinstance(error, _Failed | TastemakerError):
             _log.exception("the training of %s.%s failed", run.domain, run.policy)
         said = (
             str(error) if isinstance(error, _Failed | TastemakerError) else f"{type(error).__name__}: {error}"
         )
-        return _ended(store, replace(training.run, status="failed", error=said))
+        reached = training.run if training is not None else run
+        return _ended(store, replace(reached, status="failed", error=said))
 
 
 def _ended(store: Store, run: TrainingRun) -> TrainingRun:
@@ -187,14 +189,19 @@ class _Training:
     ) -> None:
         self.run = run
         self._settings, self._store, self._told = settings, store, told
+        if run.domain not in settings.domains:
+            raise _Failed(f"the configuration has no domain {run.domain!r}")
         self._plan = settings.domains[run.domain]
-        (step,) = (step for step in self._plan.policies if step.name == run.policy)
+        step = next((step for step in self._plan.policies if step.name == run.policy), None)
+        if step is None:
+            raise _Failed(f"{run.domain} has no policy {run.policy!r}")
         # A fold of this policy alone; versions that were live on the way play no part.
         plan = replace(self._plan, policies=(step,))
         self._fold = Fold(Agent(plan, Catalog(plan.items.schema)), self._learned)
         self._policy = self._fold.agent.policies[run.policy]
         self._compared_share = 0.0
         self._incomparable = "the span has too few slates to compare it with what is live"
+        self._after = store.versions.newest_switch(run.domain, run.policy)
         self._users: set[str] = set()
         self._rows, self._entries, self._liked, self._reward = 0, 0, 0, 0.0
 
@@ -239,7 +246,7 @@ class _Training:
             estimates=compared.as_dict() if compared is not None else {},
             outcome=outcome,
         )
-        return Result(version, self._plan.learning.keep_versions, passed, live)
+        return Result(version, self._plan.learning.keep_versions, passed, live, self._after)
 
     def _begin(self) -> None:
         """Open the windows that were open at the start of the span, without learning from before it."""
@@ -313,6 +320,7 @@ class _Training:
             copy.load(candidate, split)
             self._fit(copy)
             candidate = copy.state()
+        self._after = store.versions.newest_switch(run.domain, run.policy)
         active = restored(store, self._plan).agent.policies[run.policy].state()
         try:
             with opened(self._plan.items.embedder):

@@ -113,12 +113,17 @@ class PolicyVersions:
         """Have every process take up a version at the same place of the log, and learn on from there.
 
         What is live is kept before, so that `rollback` can return to it. Raises NotFound, and Conflict where the
-        version is of another configuration, damaged, or doesn't fit: then what is live stays.
+        version is of another configuration, damaged, or doesn't fit, or another promotion came in between: then what
+        is live stays.
         """
+        return self._promoted(policy, number, note, self._store.versions.newest_switch(self._domain, policy))
+
+    def _promoted(self, policy: str, number: int, note: str, after: Switch | None) -> Promotion:
+        """after: the policy's last switch, as it was known when this was decided."""
         version, _ = self.fitting(policy, number)
         doubt = self._doubt(version, self._live(policy))
         before = self.live_before(policy, note or f"live before {version.name}")
-        switch = self._store.versions.switch(version, before, keep=self._keep)
+        switch = self._store.versions.switch(version, before, keep=self._keep, after=after)
         return Promotion(self._domain, policy, number, switch.before, switch.position, doubt)
 
     def fitting(self, policy: str, number: int) -> tuple[Version, State]:
@@ -143,12 +148,21 @@ class PolicyVersions:
     def rollback(self, policy: str) -> Promotion:
         """Return to what was live before the last promotion; once more, and that is undone. Raises as `promote`."""
         digest = self._fold.digest(self._live(policy))
+        after = self._store.versions.newest_switch(self._domain, policy)
         last = self._store.versions.switches(self._domain).get((policy, digest))
+        if last is None and self._store.versions.newest_switch(self._domain, policy, digest):
+            raise Conflict(
+                f"the versions that {self._domain}.{policy} was promoted to are gone: a user was erased, "
+                "and they may have learned from him"
+            )
         if last is None:
             raise Conflict(f"{self._domain}.{policy} was never promoted: there is nothing to return to")
         if last.before is None:
             raise Conflict(f"what was live before {policy}@{last.number} could not be kept")
-        return self.promote(policy, last.before, f"live before the return to {policy}@{last.before}")
+        if self._store.versions.one(self._domain, policy, last.before) is None:
+            raise Conflict(f"what was live before {policy}@{last.number} is no longer kept")
+        note = f"live before the return to {policy}@{last.before}"
+        return self._promoted(policy, last.before, note, after)
 
     def live_before(self, policy: str, note: str) -> NewVersion | None:
         """What is live, to be kept for a return; None where the policy has stopped learning half-way."""

@@ -14,6 +14,8 @@ class Entry:
     was erased; names no user). `id` is unique within its kind: the same (kind, id) is written once. `time`
     (seconds since the epoch, never decreasing along the log) and `position` (1, 2, 3 …, in the order of commit)
     are given by the store; what a caller sets there is not looked at.
+
+    The body of an "erasure" is {"domains": [...]}: those in whose entries the user was; without it, all.
     """
 
     kind: str
@@ -23,6 +25,16 @@ class Entry:
     body: bytes
     time: float = 0.0
     position: int = 0
+
+    def erased_in(self, domain: str) -> bool:
+        """Whether this is the erasure of a user who was in the entries of a domain."""
+        if self.kind != "erasure":
+            return False
+        try:
+            domains = orjson.loads(self.body).get("domains")
+        except (ValueError, AttributeError):
+            return True
+        return not isinstance(domains, list) or domain in domains
 
 
 @dataclass(frozen=True, slots=True)

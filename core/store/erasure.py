@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete
+import orjson
+from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from ..errors import StoreUnavailable
 from .database import WAIT, Database
@@ -14,12 +15,16 @@ from .transaction import Transaction
 
 
 def erase(transaction: Transaction, user: str) -> dict[str, int]:
-    """Delete what names the user and what may have learned from him, and log that somebody was erased.
+    """Delete what names the user and what may have learned from him, and log that somebody was erased, and where.
 
-    Where nothing names the user, nothing has learned from him, and all stays as it is.
+    Policies learn from slates and interactions of their domain: in other domains, and of numbered versions those from
+    before his first entry, nothing has learned from him. Where nothing names him, all stays as it is.
     """
     transaction.lock()
     connection = transaction.connection
+    taught = and_(log.c.user == user, log.c.domain != "", log.c.kind.in_(("slate", "interaction")))
+    first = select(log.c.domain, func.min(log.c.position)).where(taught).group_by(log.c.domain)
+    firsts = {row[0]: int(row[1]) for row in connection.execute(first.order_by(log.c.domain))}
     counts = {
         "profiles": connection.execute(delete(users).where(users.c.id == user)).rowcount,
         "entries": connection.execute(delete(log).where(log.c.user == user)).rowcount,
@@ -27,8 +32,12 @@ def erase(transaction: Transaction, user: str) -> dict[str, int]:
     }
     if not any(counts.values()):
         return counts
-    counts["versions"] = connection.execute(delete(policy_versions)).rowcount
-    transaction.append([Entry("erasure", uuid4().hex, "", "", b"{}")])
+    state = policy_versions.c
+    for domain, position in firsts.items():
+        knows = or_(state.number.is_(None), state.position >= position)
+        gone = connection.execute(delete(policy_versions).where(state.domain == domain, knows))
+        counts["versions"] += gone.rowcount
+    transaction.append([Entry("erasure", uuid4().hex, "", "", orjson.dumps({"domains": list(firsts)}))])
     return counts
 
 

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, and_, delete, select, update
 
 from ..errors import Conflict
 from .database import Database
-from .entries import NewVersion
+from .entries import NewVersion, Switch
 from .tables import insert_rows, training_runs
 from .transaction import Transaction
-from .versions import Now, add_version, card, switch_version
+from .versions import Now, add_version, card, overtaken, switch_version
 
 LOST_AFTER = 60.0
 """Seconds without a sign of life after which a run counts as lost."""
@@ -70,13 +70,15 @@ class TrainingRun:
 class Result:
     """What a training run gives back: a state to be kept, and whether it goes live.
 
-    live: the state that is live now, to be kept for a return.
+    live: the state that is live now, to be kept for a return. after: the policy's last switch when that was decided;
+    where another has come since, the version is kept, but not promoted.
     """
 
     version: NewVersion
     keep: int
     promote: bool = False
     live: NewVersion | None = None
+    after: Switch | None = None
 
 
 class Runs:
@@ -157,9 +159,11 @@ class Runs:
                 if isinstance(number, Conflict):
                     return number
                 finished = replace(finished, version=number)
-                if result.promote:
-                    made = card(transaction, run.domain, run.policy, number)
-                    switch = switch_version(transaction, made, result.live, result.keep)
+                made = card(transaction, run.domain, run.policy, number)
+                if result.promote and overtaken(transaction, made, result.after):
+                    finished = replace(finished, outcome="kept: another version was promoted meanwhile")
+                elif result.promote:
+                    switch = switch_version(transaction, made, result.live, result.keep, result.after)
                     assert not isinstance(switch, Conflict), "both states were seen to be clean"
             values = dict(zip([column.name for column in training_runs.columns], _row(finished), strict=True))
             connection.execute(update(training_runs).where(here).values(values))

@@ -204,9 +204,11 @@ class Store:
     def erase(self, user: str) -> Future[dict[str, int]]:
         """Forget a user: the profile, the entries in the log, and every policy state that may hold traces.
 
-        Gives how many of each went: {"profiles", "entries", "versions"}. An "erasure" entry that names nobody
-        is appended. On SQLite what was deleted is overwritten, and the user's id is nowhere in the files; on
-        PostgreSQL dead rows remain until they are vacuumed. Safe to repeat.
+        Those are, of each domain in which he has slates or interactions, the checkpoints, and the numbered
+        versions from his first one on. Gives how many of each went: {"profiles", "entries", "versions"}. An
+        "erasure" entry that names nobody, but these domains, is appended. On SQLite what was deleted is
+        overwritten, and the user's id is nowhere in the files; on PostgreSQL dead rows remain until they are
+        vacuumed. Safe to repeat.
         """
         _name(user, "a user")
         database = self._database

@@ -33,6 +33,8 @@ _CARD = select(
     _columns.note,
 ).where(_columns.number.is_not(None))
 _SWITCHES = select(log.c.kind, log.c.id, log.c.domain, log.c.user, log.c.body, log.c.time, log.c.position)
+_SAVED = 4
+"""How many times as many saved versions are kept as such that came by themselves."""
 ERASED = "a user was erased after this state had learned: it may hold traces of him; do it again"
 
 
@@ -74,20 +76,31 @@ class Versions:
         return _last(rows, cards)
 
     def add(self, version: NewVersion, *, keep: int) -> int:
-        """Keep a state under the next number, which it gives, and beside the active one the `keep` newest.
+        """Keep a state under the next number, which it gives, and push the oldest out.
 
-        Raises Conflict where a user was erased since the state was made.
+        The `keep` newest stay of those that came by themselves, and four times as many of those that somebody saved;
+        beside them the active one, and what a rollback would return to. Raises Conflict where a user was erased since
+        the state was made.
         """
         number: int = _right(self._now(lambda transaction: add_version(transaction, version, keep)))
         return number
 
-    def switch(self, version: Version, live: NewVersion | None, *, keep: int) -> Switch:
+    def newest_switch(self, domain: str, policy: str, digest: str | None = None) -> Switch | None:
+        """The last switch of a policy, whether or not its version is still there; with a digest, of that one."""
+        rows = self._database.all(_SWITCHES.where(log.c.kind == "version", log.c.domain == domain))
+        found = [each for each in _switches(rows) if each.policy == policy and digest in (None, each.digest)]
+        return found[0] if found else None
+
+    def switch(
+        self, version: Version, live: NewVersion | None, *, keep: int, after: Switch | None = None
+    ) -> Switch:
         """Write down that a policy becomes a version. live: what it is now, to be kept for a return.
 
-        Raises Conflict where the version is gone, or a user was erased since `live` was made.
+        after: the policy's last switch when that was decided. Raises Conflict where there was another since then, the
+        version is gone, or a user was erased since `live` was made.
         """
         switch: Switch = _right(
-            self._now(lambda transaction: switch_version(transaction, version, live, keep))
+            self._now(lambda transaction: switch_version(transaction, version, live, keep, after))
         )
         return switch
 
@@ -101,7 +114,7 @@ def add_version(
     """
     transaction.lock()
     connection = transaction.connection
-    if erased_after(connection, version.clean):
+    if erased_after(connection, version.domain, version.clean):
         return Conflict(ERASED)
     number = _next_number(connection, version.domain, version.policy)
     place = (version.domain, version.policy, version.digest)
@@ -114,15 +127,31 @@ def add_version(
     return number
 
 
+def overtaken(transaction: Transaction, version: Version, after: Switch | None) -> Conflict | None:
+    """What speaks against a promotion that was decided when `after` was the policy's last switch."""
+    here = _SWITCHES.where(log.c.kind == "version", log.c.domain == version.domain)
+    rows = transaction.connection.execute(here).all()
+    newest = next((each for each in _switches(rows) if each.policy == version.policy), None)
+    if (newest and newest.position) == (after and after.position):
+        return None
+    return Conflict(f"{version.domain}.{version.policy} was promoted meanwhile: look again")
+
+
 def switch_version(
-    transaction: Transaction, version: Version, live: NewVersion | None, keep: int
+    transaction: Transaction, version: Version, live: NewVersion | None, keep: int, after: Switch | None
 ) -> Switch | Conflict:
     """As `add_version`, for a promotion."""
     transaction.lock()
+    if refusal := overtaken(transaction, version, after):
+        return refusal
+    if live is not None and after is not None and live.position < after.position:
+        return Conflict(
+            f"the last promotion of {version.domain}.{version.policy} has not arrived here yet: try again"
+        )
     here = and_(_numbered(version.domain, version.policy), _columns.number == version.number)
     found = transaction.connection.execute(select(_columns.checksum).where(here)).scalar()
     if found != version.checksum:
-        return Conflict(f"{version.name} is gone: the erasure of a user deletes all versions")
+        return Conflict(f"{version.name} is gone: pushed out by newer ones, or by the erasure of a user")
     before: int | None = None
     if live is not None:
         kept = add_version(transaction, live, keep, {version.number})
@@ -141,10 +170,11 @@ def card(transaction: Transaction, domain: str, policy: str, number: int) -> Ver
     return Version(*transaction.connection.execute(here).one())
 
 
-def erased_after(connection: Connection, position: int) -> bool:
-    """Whether anybody was erased above a log position."""
-    statement = select(log.c.position).where(log.c.kind == "erasure", log.c.position > position).limit(1)
-    return connection.execute(statement).first() is not None
+def erased_after(connection: Connection, domain: str, position: int) -> bool:
+    """Whether anybody was erased above a log position who was in the entries of a domain."""
+    columns = (log.c.kind, log.c.id, log.c.domain, log.c.user, log.c.body)
+    rows = connection.execute(select(*columns).where(log.c.kind == "erasure", log.c.position > position))
+    return any(Entry(*row).erased_in(domain) for row in rows)
 
 
 def keep_version(transaction: Transaction, place: Place, checkpoint: Checkpoint, keep: int) -> None:
@@ -183,13 +213,20 @@ def _right(result: Any) -> Any:
     return result
 
 
-def _last(rows: Any, cards: dict[tuple[str, int], str]) -> dict[tuple[str, str], Switch]:
-    found: dict[tuple[str, str], Switch] = {}
+def _switches(rows: Any) -> list[Switch]:
+    """What log entries say, newest first; those that can't be read are left out."""
+    found = []
     for row in sorted(rows, key=lambda row: -row.position):
         try:
-            switch = Switch.from_entry(Entry(*row))
+            found.append(Switch.from_entry(Entry(*row)))
         except ValueError:
             continue
+    return found
+
+
+def _last(rows: Any, cards: dict[tuple[str, int], str]) -> dict[tuple[str, str], Switch]:
+    found: dict[tuple[str, str], Switch] = {}
+    for switch in _switches(rows):
         if cards.get((switch.policy, switch.number)) == switch.checksum:
             found.setdefault((switch.policy, switch.digest), switch)
     return found
@@ -205,14 +242,19 @@ def _next_number(connection: Connection, domain: str, policy: str) -> int:
 
 
 def _prune(connection: Connection, domain: str, policy: str, keep: int, spare: set[int]) -> None:
-    """Delete the oldest versions beyond `keep`; never the active one, nor those to spare."""
-    kept = select(_columns.number, _columns.checksum).where(_numbered(domain, policy))
-    cards = {(policy, row.number): row.checksum for row in connection.execute(kept).all()}
+    """Delete the oldest versions beyond what is kept of each origin; never what is active, nor those to spare.
+
+    What came by itself never pushes out what somebody saved.
+    """
+    kept = select(_columns.number, _columns.checksum, _columns.origin).where(_numbered(domain, policy))
+    rows = connection.execute(kept.order_by(_columns.number.desc())).all()
+    cards = {(policy, row.number): row.checksum for row in rows}
     switches = connection.execute(_SWITCHES.where(log.c.kind == "version", log.c.domain == domain)).all()
-    active = {switch.number for switch in _last(switches, cards).values() if switch.policy == policy}
-    stay = spare | active
-    others = sorted(number for _, number in cards if number not in stay)
-    gone = others[: max(len(others) - max(keep - len(spare), 0), 0)]
+    active = [switch for switch in _last(switches, cards).values() if switch.policy == policy]
+    stay = {number for switch in active for number in (switch.number, switch.before)}
+    saved = [row.number for row in rows if row.origin == "saved" and row.number not in stay]
+    others = [row.number for row in rows if row.origin != "saved" and row.number not in stay]
+    gone = {*saved[_SAVED * keep :], *others[keep:]} - spare
     if gone:
         connection.execute(
             delete(policy_versions).where(_numbered(domain, policy), _columns.number.in_(gone))

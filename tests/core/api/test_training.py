@@ -7,6 +7,7 @@ import pytest
 from tastemaker.core.clock import ManualClock
 
 RUNS = "/v1/training/runs"
+CHANGED = "the configuration has changed since the server started: restart it"
 
 
 def ended(api: Any, identity: str) -> Any:
@@ -87,7 +88,10 @@ def test_a_server_that_stops_ends_what_it_trains(make_api):
 
 def test_a_training_process_that_is_killed_is_told_at_once(busy):
     (begun,) = busy.post(RUNS, {"domain": "books"}).json()["runs"]
-    (process,) = busy.orchestrator.trainer._watched
+    until = time.monotonic() + 90
+    while (process := busy.orchestrator.trainer._process) is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     process.kill()
     run = ended(busy, begun["id"])
     assert (run["status"], run["version"]) == ("failed", None)
@@ -95,6 +99,43 @@ def test_a_training_process_that_is_killed_is_told_at_once(busy):
     assert busy.get("/v1/books/policies/taste/versions").json() == {"versions": []}
     (again,) = busy.post(RUNS, {"domain": "books"}).json()["runs"]
     assert ended(busy, again["id"])["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("domains:\n", "domains:\n  - oops\n"), "config.yaml"),
+        (lambda text: text.replace("taste", "flavour"), CHANGED),
+        (lambda text: text.replace("  books:", "  films:"), CHANGED),
+    ],
+)
+def test_what_the_server_does_not_know_is_not_trained(make_api, tmp_path, change, said):
+    api = make_api()
+    config = tmp_path / "config.yaml"
+    changed = change(config.read_text())
+    assert changed != config.read_text()
+    config.write_text(changed)
+    (begun,) = api.post(RUNS, {"domain": "books"}).json()["runs"]
+    run = ended(api, begun["id"])
+    assert run["status"] == "failed"
+    assert said in run["error"]
+    assert "its process" not in run["error"]
+
+
+def test_while_one_is_trained_the_next_waits_for_its_turn(make_api):
+    api = make_api()
+    trainer = api.orchestrator.trainer
+    with trainer._turn:  # as while a process works
+        (begun,) = api.post(RUNS, {"domain": "books"}).json()["runs"]
+        time.sleep(0.2)
+        assert trainer._process is None
+        assert api.get(f"{RUNS}/{begun['id']}").json()["status"] == "running"
+    assert ended(api, begun["id"])["status"] == "refused"  # there is nothing to learn from
+    until = time.monotonic() + 90
+    while trainer._watchers:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert not trainer._turn.locked()
 
 
 @pytest.mark.parametrize(

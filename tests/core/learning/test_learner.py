@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, delete
 from tastemaker.core import Catalog, ItemSchema, Outcomes, Policy, State
 from tastemaker.core.agent import Agent, state_digest
 from tastemaker.core.clock import ManualClock
@@ -16,6 +17,7 @@ from tastemaker.core.learning import Fold, Learner
 from tastemaker.core.learning import learner as module
 from tastemaker.core.learning.packing import pack
 from tastemaker.core.store import Entry, Store
+from tastemaker.core.store.tables import policy_versions
 
 Plan = Callable[..., DomainPlan]
 Entries = Callable[..., list[Entry]]
@@ -290,6 +292,97 @@ class TestErasure:
         second = Process(shop, *plans).restored()
         assert second.learned == []
         assert second.digests() == first.digests()
+
+
+class TestErasureInSomeDomains:
+    """ann is in books alone, eve in films alone, tom in both."""
+
+    def entries(self, random_entries: Entries, seed: int) -> list[Entry]:
+        away = {("ann", "films"), ("eve", "books")}
+        return [entry for entry in random_entries(seed, 240) if (entry.user, entry.domain) not in away]
+
+    def watched(self, process: Process) -> list[str]:
+        forgotten: list[str] = []
+
+        def watch(domain: str, fold: Fold) -> None:
+            forget = fold.forget
+
+            def noted() -> None:
+                forgotten.append(domain)
+                forget()
+
+            fold.forget = noted  # type: ignore[method-assign]
+
+        for domain, fold in process.folds.items():
+            watch(domain, fold)
+        return forgotten
+
+    def from_nothing(self, shop: Store, url: str, plans: Any) -> dict[str, str]:
+        """What the log gives by itself."""
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(delete(policy_versions))
+        engine.dispose()
+        return Process(shop, *plans).restored().digests()
+
+    @pytest.mark.parametrize(
+        ("users", "rebuilt"),
+        [
+            (["ann"], {"books"}),
+            (["eve"], {"films"}),
+            (["tom"], {"books", "films"}),
+            (["ann", "eve"], {"books", "films"}),
+        ],
+    )
+    # With seed 2 the last entry before the checkpoint goes, and with it the time that closed a window of films.
+    @pytest.mark.parametrize(("seed", "batch"), [(1, 3), (2, 2000)])
+    def test_the_others_stay_and_all_come_to_what_the_log_gives(
+        self,
+        shop: Store,
+        url: str,
+        clock: ManualClock,
+        plans: Any,
+        random_entries: Entries,
+        monkeypatch: pytest.MonkeyPatch,
+        seed: int,
+        users: list[str],
+        rebuilt: set[str],
+        batch: int,
+    ) -> None:
+        monkeypatch.setattr(module, "_BATCH", batch)
+        entries = self.entries(random_entries, seed)
+        write(shop, clock, entries[:100])
+        process = Process(shop, *plans).restored()
+        process.learner.save()
+        write(shop, clock, entries[100:140])
+        process.learner.fold()
+        forgotten = self.watched(process)
+        for user in users:
+            write(shop, clock, entries[140:150])
+            del entries[140:150]
+            shop.erase(user).result()
+        write(shop, clock, entries[140:])
+        process.learner.fold()
+        assert set(forgotten) == rebuilt
+        restarted = Process(shop, *plans)
+        loaded = self.watched(restarted)
+        restarted.restored()
+        assert loaded == [], "what is left of the checkpoints is good"
+        assert process.digests() == restarted.digests() == self.from_nothing(shop, url, plans)
+        assert process.learner.position == restarted.learner.position == shop.end()
+        assert {fold.position for fold in process.folds.values()} == {shop.end()}
+
+    def test_a_profile_alone_changes_nothing_but_what_is_known_of_users(
+        self, shop: Store, clock: ManualClock, plans: Any, random_entries: Entries
+    ) -> None:
+        write(shop, clock, self.entries(random_entries, 1))
+        process = Process(shop, *plans).restored()
+        forgotten, known = self.watched(process), process.digests()
+        shop.put_profile("zoe", b"{}").result()
+        shop.erase("zoe").result()
+        process.learner.fold()
+        assert (forgotten, process.digests()) == ([], known)
+        assert process.told["profile"][-1] is None
 
 
 class TestFollowing:

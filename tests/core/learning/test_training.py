@@ -497,6 +497,24 @@ class TestWhatGoesWrong:
         assert (stored.status, stored.error) == ("failed", "given up")
         assert shop.versions.all("books") == []
 
+    def test_what_the_configuration_does_not_have_fails_its_own_run_only(
+        self,
+        shop: Store,
+        clock: ManualClock,
+        learning_plan: Plan,
+        random_entries: Entries,
+        settings_of: SettingsOf,
+    ) -> None:
+        write(shop, clock, random_entries(11, 60))
+        plan = learning_plan()
+        runs = open_runs(shop, plan, ["taste", "diary"], promote="never", trigger="cli", now=clock())
+        less = replace(plan, policies=tuple(step for step in plan.policies if step.name != "taste"))
+        ended = train(settings_of({"books": less}), shop, runs)
+        assert [(run.status, run.error) for run in ended] == [
+            ("failed", "books has no policy 'taste'"),
+            ("done", ""),
+        ]
+
     def test_ctrl_c_is_written_down(
         self, shop: Store, clock: ManualClock, learning_plan: Plan, random_entries: Entries, trained: Any
     ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, update
+from sqlalchemy import create_engine, delete, update
 from tastemaker.core import (
     Catalog,
     Conflict,
@@ -139,6 +139,47 @@ class TestPromotion:
             (2, False, "promotion"),
             (1, False, "saved"),
         ]
+
+    def test_two_at_once_are_one(self, three: Any, shop: Store) -> None:
+        process, plan = three
+        other = Process(shop, plan)
+        process.versions.promote("diary", 1)
+        process.learner.fold()
+        live = process.lines()
+        with pytest.raises(Conflict, match="has not arrived here yet"):
+            other.versions.rollback("diary")  # what it would keep is not what is live
+        other.learner.fold()
+        last = shop.versions.newest_switch("books", "diary")
+        process.versions.rollback("diary")
+        with pytest.raises(Conflict, match="promoted meanwhile"):
+            other.versions._promoted("diary", 2, "", last)
+        process.learner.fold()
+        other.learner.fold()
+        assert process.lines() == other.lines() != live
+
+    def test_however_many_versions_come_the_way_back_stays(
+        self, shop: Store, url: str, clock: ManualClock, learning_plan: Plan, random_entries: Entries
+    ) -> None:
+        plan = learning_plan(learning={"keep_versions": 2})
+        process = Process(shop, plan)
+        write(shop, clock, random_entries(1, 60))
+        process.learner.fold()
+        saved = process.versions.save("diary").number
+        live = process.lines()
+        process.versions.promote("diary", saved)
+        process.learner.fold()
+        for _ in range(5):
+            shop.versions.add(process.versions._now_live("diary", "training", ""), keep=2)
+        process.versions.rollback("diary")
+        process.learner.fold()
+        assert process.lines() == live
+        before = shop.versions.newest_switch("books", "diary").before
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(delete(policy_versions).where(policy_versions.c.number == before))
+        engine.dispose()
+        with pytest.raises(Conflict, match=r"what was live before diary@2 is no longer kept"):
+            process.versions.rollback("diary")
 
     def test_replayed_from_a_checkpoint_before_it_the_same_comes_out(
         self, three: Any, shop: Store, clock: ManualClock, random_entries: Entries
@@ -308,6 +349,10 @@ class TestPassedOver:
         assert Process(shop, plan).digests() == process.digests()
         assert not [line for line in process.lines() if line.startswith("ann ")]
         assert process.versions.all() == []
+        with pytest.raises(Conflict, match="are gone: a user was erased"):
+            process.versions.rollback("diary")
+        with pytest.raises(Conflict, match="was never promoted"):
+            process.versions.rollback("taste")
         # The number is not given again: the entry in the log must never mean another state.
         assert process.versions.save("diary").number == 3
 

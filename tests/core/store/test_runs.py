@@ -127,6 +127,19 @@ def test_what_is_kept_and_promoted_comes_with_the_end_of_the_run_or_not_at_all(s
     assert shop.versions.state(before) == b"live"
 
 
+def test_what_was_compared_with_something_else_is_kept_but_not_promoted(shop: Store) -> None:
+    run, live = run_of("one"), replace(version_of(run_of("one")), state=b"live", origin="promotion", run="")
+    shop.runs.open([run])
+    by_hand = shop.versions.one("books", "taste", shop.versions.add(live, keep=20))
+    assert by_hand is not None
+    switch = shop.versions.switch(by_hand, None, keep=20)
+    result = Result(version_of(run), 20, promote=True, live=live, after=None)
+    finished = shop.runs.finish(replace(run, status="done", outcome="promoted: better"), result)
+    assert (finished.version, finished.outcome) == (2, "kept: another version was promoted meanwhile")
+    assert shop.versions.newest_switch("books", "taste") == switch
+    assert [version.number for version in shop.versions.all("books")] == [2, 1]
+
+
 def test_figures_without_a_value_come_back_as_nothing(shop: Store) -> None:
     shop.runs.open([run_of("one")])
     estimates = {"difference": {"value": float("nan"), "row": np.float64(2.0)}, "falls": np.ones(2)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -9,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import create_engine, func, select, update
 from tastemaker.core import Conflict
-from tastemaker.core.store import Checkpoint, Entry, NewVersion, Store
+from tastemaker.core.store import Checkpoint, Entry, NewVersion, Store, Switch
 from tastemaker.core.store.tables import policy_versions
 from tastemaker.core.store.versions import _checksum as checksum
 
@@ -110,34 +111,108 @@ class TestKeptVersions:
         assert store.versions.state(version) == b"kept"
         assert store.latest_checkpoint(*PLACE) == Checkpoint(8, b"state")
 
-    def test_the_oldest_go_but_never_the_active_one(self, store: Store) -> None:
+    def test_the_oldest_go_but_never_the_active_one_nor_what_was_live_before_it(self, store: Store) -> None:
         for number in range(3):
-            store.versions.add(new(number), keep=3)
+            store.versions.add(new(number, origin="training"), keep=3)
         first = store.versions.one("music", "taste", 1)
         assert first is not None
         switch = store.versions.switch(first, new(99, origin="promotion"), keep=3)
         assert (switch.number, switch.before, switch.position) == (1, 4, 1)
         for number in range(4, 9):
-            store.versions.add(new(number), keep=3)
-        assert [version.number for version in store.versions.all("music")] == [9, 8, 7, 1]
+            store.versions.add(new(number, origin="training"), keep=3)
+        assert [version.number for version in store.versions.all("music")] == [9, 8, 7, 4, 1]
         assert store.versions.switches("music")["taste", "digest"] == switch
         ninth = store.versions.one("music", "taste", 9)
         assert ninth is not None
-        store.versions.switch(ninth, new(100), keep=3)
-        store.versions.add(new(101), keep=3)
-        assert [version.number for version in store.versions.all("music")] == [11, 10, 9, 8]
+        second = store.versions.switch(ninth, new(100, origin="promotion"), keep=3, after=switch)
+        assert second.before == 10
+        for number in range(101, 105):
+            store.versions.add(new(number, origin="training"), keep=3)
+        assert [version.number for version in store.versions.all("music")] == [14, 13, 12, 10, 9]
+
+    def test_what_came_by_itself_never_pushes_out_what_was_saved(self, store: Store) -> None:
+        for number in range(10):
+            store.versions.add(new(number), keep=2)
+        for number, origin in enumerate(["training", "promotion"] * 5):
+            store.versions.add(new(number, origin=origin), keep=2)
+        assert [version.number for version in store.versions.all("music")] == [20, 19, *range(10, 2, -1)]
+
+    def test_of_two_that_decide_on_the_same_state_of_things_one_promotes(self, open_store: Open) -> None:
+        stores = [open_store() for _ in range(4)]
+        store = stores[0]
+        version = store.versions.one("music", "taste", store.versions.add(new(), keep=9))
+        assert version is not None
+        last = None
+        for round_ in range(3):
+            live = new(store.end(), clean=store.end(), origin="promotion")
+
+            def promote(store: Store, last: Switch | None = last, live: NewVersion = live) -> Switch | None:
+                assert version is not None
+                try:
+                    return store.versions.switch(version, live, keep=9, after=last)
+                except Conflict:
+                    return None
+
+            with ThreadPoolExecutor(4) as threads:
+                made = [switch for switch in threads.map(promote, stores) if switch is not None]
+            assert len(made) == 1
+            (last,) = made
+            assert last == store.versions.newest_switch("music", "taste")
+            assert (last.before, store.end()) == (round_ + 2, round_ + 1)
+        with pytest.raises(Conflict, match="promoted meanwhile: look again"):
+            store.versions.switch(version, None, keep=9)
+
+    def test_what_was_live_before_an_earlier_promotion_is_not_kept_for_a_return(self, store: Store) -> None:
+        version = store.versions.one("music", "taste", store.versions.add(new(), keep=9))
+        assert version is not None
+        first = store.versions.switch(version, None, keep=9)
+        with pytest.raises(Conflict, match="has not arrived here yet"):
+            store.versions.switch(version, new(first.position - 1), keep=9, after=first)
+        assert [each.number for each in store.versions.all("music")] == [1]
 
     def test_a_number_is_never_given_twice(self, store: Store) -> None:
         store.append([Entry("interaction", "x", "music", "ann", b"{}")]).result()
-        for number in range(3):
+        for number in range(1, 4):
             store.versions.add(new(number), keep=9)
         assert store.erase("ann").result()["versions"] == 3
         assert store.versions.all("music") == []
         assert store.versions.add(new(clean=store.end()), keep=9) == 4
 
+    def test_an_erasure_takes_only_what_may_have_learned_from_the_user(self, store: Store) -> None:
+        for number, (domain, user) in enumerate([("music", "eve"), ("music", "ann"), ("video", "eve")]):
+            store.append([Entry("interaction", str(number), domain, user, b"{}")]).result()
+        for domain in ("music", "video"):
+            store.checkpoint(domain, "taste", "digest", 1, b"state")
+            for position in range(4):
+                store.versions.add(replace(new(position), domain=domain), keep=9)
+        made_before = new(3, clean=store.end())
+        assert store.erase("ann").result() == {"profiles": 0, "entries": 1, "versions": 3}
+        assert [version.position for version in store.versions.all("music")] == [1, 0]
+        assert [version.position for version in store.versions.all("video")] == [3, 2, 1, 0]
+        assert store.latest_checkpoint("music", "taste", "digest") is None
+        assert store.latest_checkpoint("video", "taste", "digest") is not None
+        assert [entry.body for entry in store.read(3)] == [b'{"domains":["music"]}']
+        with pytest.raises(Conflict, match="a user was erased"):
+            store.versions.add(made_before, keep=9)
+        assert store.versions.add(replace(made_before, domain="video"), keep=9) == 5
+
+    def test_who_has_a_profile_only_has_taught_nothing(self, store: Store) -> None:
+        store.checkpoint("music", "taste", "digest", 0, b"state")
+        store.versions.add(new(), keep=9)
+        store.put_profile("ann", b"{}").result()
+        assert store.erase("ann").result() == {"profiles": 1, "entries": 1, "versions": 0}
+        assert [entry.body for entry in store.read(0)] == [b'{"domains":[]}']
+        assert store.latest_checkpoint("music", "taste", "digest") is not None
+        assert store.versions.add(new(1), keep=9) == 2
+
+    @pytest.mark.parametrize("body", [b"{}", b"", b"[]", b'{"domains": null}'])
+    def test_an_erasure_that_names_no_domains_means_all(self, body: bytes) -> None:
+        assert Entry("erasure", "e", "", "", body).erased_in("music")
+        assert not Entry("tick", "e", "", "", body).erased_in("music")
+
     def test_what_an_erased_user_may_be_in_is_not_kept(self, store: Store) -> None:
         store.append([Entry("interaction", "x", "music", "ann", b"{}")]).result()
-        old = store.versions.add(new(clean=1), keep=9)
+        old = store.versions.add(new(1, clean=1), keep=9)
         version = store.versions.one("music", "taste", old)
         assert version is not None
         store.erase("ann").result()
