@@ -159,7 +159,7 @@ class Monitor:
         """Count what the log holds by now. Raises StoreError."""
         while entries := self._store.read(self.position, limit=_PAGE):
             for entry in entries:
-                if entry.kind == "erasure" and entry.position > self._clean_until:
+                if entry.erased_in(self._domain) and entry.position > self._clean_until:
                     self._restart()  # nothing may remain of who was erased
                     break
                 self._take(entry)
@@ -233,7 +233,7 @@ class Monitor:
 
     def _switched(self, entry: Entry) -> None:
         """A policy became a version; or somebody was erased, and versions that had learned from him are gone."""
-        if entry.kind == "erasure":
+        if entry.erased_in(self._domain):
             for switches in self._switches.values():
                 last = switches[-1]
                 if last.number and self._store.versions.one(self._domain, last.policy, last.number) is None:
