@@ -25,6 +25,9 @@ BENCHES = (
     "learning",
 )
 
+LONG = ("regret", "learning")
+"""These take the better part of an hour each, and run when they are named."""
+
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -33,7 +36,10 @@ def main() -> int:
         prog="python -m bench", description="Measure Tastemaker beside alternatives."
     )
     options.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)}; by default all"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which: {', '.join(BENCHES)}; by default all but {' and '.join(LONG)}",
     )
     options.add_argument(
         "--quick", action="store_true", help="less of everything: shows that all works, not how fast"
@@ -50,7 +56,7 @@ def main() -> int:
         json.dump(_rows(given.names, given.quick), sys.stdout)
         return 0
     measured: Measured = {}
-    for name in given.names or BENCHES:
+    for name in given.names or [name for name in BENCHES if given.quick or name not in LONG]:
         print(f"{name} …", file=sys.stderr, flush=True)
         measured[name] = _measured(name, given.quick)
     show(measured, quick=given.quick)

@@ -779,7 +779,7 @@ class TestPolicies:
     @pytest.mark.parametrize(
         ("knobs", "named"),
         [
-            ({"scorers.ratng.weight": 1.0}, "did you mean 'rating'?"),
+            ({"scorers.ratng.weight": 1.0}, "did you mean 'scorers.rating.weight'?"),
             ({"slate.explore": 7}, "slate.explore"),
             ({"slate.explore": float("nan")}, "finite"),
             ({"slate.explore": object()}, "knobs must be"),
