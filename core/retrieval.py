@@ -5,12 +5,14 @@ faiss, as 8-bit codes in cells (an inverted file: Jégou et al. 2011, section IV
 quantisation). docs/decisions/0004-vector-index.md says what was measured.
 """
 
+import atexit
 import ctypes
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from math import sqrt
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,6 +166,7 @@ class VectorIndex:
 
     def _start_building(self) -> None:
         self._building, self._built_for, self._fresh = True, len(self), 0
+        _at_work.add(self)
         self._builder = threading.Thread(target=self._build, name="tastemaker-vector-cells", daemon=True)
         self._builder.start()
 
@@ -199,6 +202,17 @@ class VectorIndex:
 
 class _Closed(Exception):
     """The index was closed while its cells were being made."""
+
+
+_at_work: "WeakSet[VectorIndex]" = WeakSet()
+"""Indexes whose cells are or were being made."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the threads that make cells: the interpreter, where it ends first, tears them out of foreign code."""
+    for index in list(_at_work):
+        index.close()
 
 
 def _cells(form: "Exact | Cells", dimensions: int, pause: Callable[[], None]) -> "Cells | None":
