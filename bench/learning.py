@@ -6,7 +6,7 @@ diversity, on other crowds than those that both are then compared on.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -197,17 +197,18 @@ def picture(found: Sequence[Compared], path: Path) -> None:
     figure.savefig(path, format="png")
 
 
+def _smooth(values: Floats) -> Floats:
+    """The moving mean of three rounds, shape (crowds, rounds - 2)."""
+    return (values[:, :-2] + values[:, 1:-1] + values[:, 2:]) / 3
+
+
 def _curves(place: Any, one: Compared) -> None:
-    kernel = np.ones(3) / 3
-    smooth: Callable[[Floats], Floats] = lambda values: np.stack(  # noqa: E731
-        [np.convolve(line, kernel, mode="valid") for line in values]
-    )
     rounds = np.arange(3, one.whole.shape[1] + 1)
     for values, colour, label in (
         (one.whole, "#0b6e4f", "the whole composition"),
         (one.fixed, "#8a8d91", "best static one"),
     ):
-        mean, low, high = interval(smooth(values))
+        mean, low, high = interval(_smooth(values))
         place.fill_between(rounds, low, high, color=colour, alpha=0.18, linewidth=0)
         place.plot(rounds, mean, color=colour, linewidth=2, label=label)
     end = -max(1, round(one.whole.shape[1] * _LAST))

@@ -9,12 +9,10 @@ coba: bonus α √(xᵀA⁻¹x), draws of deviation v √(xᵀA⁻¹x), λ = 1),
 is the one of least mean regret on these very seeds. The seeds are none of those that our defaults were chosen on.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from tastemaker.core import Candidates, Catalog, ItemSchema, Outcomes
 from tastemaker.policies.linucb import Ranker, Thompson
@@ -172,7 +170,11 @@ def _plain(world: World, seeds: range) -> dict[str, Floats]:
     theta = np.zeros((*shape, world.width))
     regret = np.zeros(shape[:2])
     place = np.ogrid[: shape[0], : shape[1]]
-    flat: Callable[[NDArray[Any]], NDArray[Any]] = lambda a: a.reshape(len(seeds), -1, world.width)  # noqa: E731
+
+    def flat(models: Floats) -> Floats:
+        """The models of a seed below each other, so that one product gives all, shape (seeds, rows, width)."""
+        return models.reshape(len(seeds), -1, world.width)
+
     rng = np.random.default_rng(_FIRST)
     for step in range(world.steps):
         x = contexts[step][:, :, None]
