@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# Tests start the program dozens of times: compiling it anew takes longer than all else of a start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check format types bench docs clean
 
 run: $(VENV)/run.done
 	$(BIN)/tastemaker serve
 
 test: $(VENV)/test$(EXTRAS).done
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/check.done types
 	$(BIN)/ruff format --check .

@@ -22,11 +22,15 @@ BENCHES = (
     "policies",
     "regret",
     "startup",
+    "services",
+    "feeds",
+    "video",
     "learning",
+    "music",
 )
 
-LONG = ("regret", "learning")
-"""These take the better part of an hour each, and run when they are named."""
+LONG = ("regret", "learning", "music")
+"""These take the better part of an hour, and run when they are named."""
 
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -39,7 +43,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"which: {', '.join(BENCHES)}; by default all but {' and '.join(LONG)}",
+        help=f"which: {', '.join(BENCHES)}; by default all but {', '.join(LONG)}",
     )
     options.add_argument(
         "--quick", action="store_true", help="less of everything: shows that all works, not how fast"
@@ -68,7 +72,7 @@ def main() -> int:
 def _rows(names: Sequence[str], quick: bool) -> list[Row]:
     if len(names) != 1:
         raise SystemExit("--json takes the name of one bench")
-    if names[0] not in ("serving", "learning"):  # which have processes of their own
+    if names[0] not in ("serving", "services", "learning", "music"):  # which have processes of their own
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rows: list[Row] = import_module(f"bench.{names[0]}").run(quick)
     return rows

@@ -46,6 +46,13 @@ BUDGETS: Mapping[str, Budget] = {
     "LinUCB shared, d = 32, one update": at_most(20, "µs"),
     "start with 100,000 items": at_most(2, "s"),
     "start with 100,000 items, 384-d": at_most(2, "s"),
+    "projects: first slate, nothing kept, p50": at_most(1000, "ms"),
+    "music: first slate, nothing kept, p50": at_most(1000, "ms"),
+    "projects: slate with kept candidates over HTTP, p50": at_most(15, "ms"),
+    "music: slate with kept candidates over HTTP, p50": at_most(15, "ms"),
+    "projects: answered without asking the service": at_least(90, " %"),
+    "music: answered without asking the service": at_least(90, " %"),
+    "requests for 1,000 misses of one key at once": at_most(1, ""),
     **{
         f"{title}: reward per slate": share(1.15)
         for title in (

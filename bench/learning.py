@@ -87,7 +87,7 @@ DOMAINS = (
         _EXAMPLES / "spotify-songs.yaml",
         "songs",
         {"grid_popular": _popular("popularity")},
-        {**_DIVERSITY, **_POPULAR, "scorers.genre.weight": (0.2, 0.5)},
+        {**_DIVERSITY, **_POPULAR, "scorers.wish.weight": (0.2, 0.5)},
     ),
 )
 
@@ -133,10 +133,24 @@ def rows_of(found: Sequence[Compared], quick: bool) -> list[Row]:
     return rows
 
 
+def points_of(domain: Domain) -> list[dict[str, float]]:
+    """The knobs of every static composition on the grid."""
+    return [dict(zip(domain.grid, values, strict=True)) for values in product(*domain.grid.values())]
+
+
+def composed(domain: Domain, knobs: Mapping[str, float] | None) -> Settings:
+    """The whole composition or, with knobs, a static one."""
+    os.environ["SHARED_DATA"] = str(_DATA)
+    if knobs is None:
+        return learning(load(domain.config), domain.name)
+    added = [f"domains.{domain.name}.scorers.{name}={entry}" for name, entry in domain.scorers.items()]
+    static = unlearning(load(domain.config, overrides=added), domain.name)
+    return replace(static, domains={domain.name: plan_of(static, domain.name).with_knobs(knobs)})
+
+
 def _compared(domain: Domain, pool: ProcessPoolExecutor, quick: bool) -> Compared:
     crowds, people, rounds = (2, 20, 6) if quick else (_CROWDS, _PEOPLE, _ROUNDS)
-    points = [dict(zip(domain.grid, values, strict=True)) for values in product(*domain.grid.values())]
-    points = points[:2] if quick else points
+    points = points_of(domain)[:2] if quick else points_of(domain)
     tuning = {"crowds": 1, "people": 10, "rounds": 4} if quick else _TUNING
     seeds = [_FIRST_TUNING_SEED + crowd for crowd in range(tuning["crowds"])]
     tried = [
@@ -160,17 +174,8 @@ def _compared(domain: Domain, pool: ProcessPoolExecutor, quick: bool) -> Compare
 
 
 def _lived(domain: Domain, knobs: Mapping[str, float] | None, seed: int, people: int, rounds: int) -> Life:
-    """A crowd's life with the whole composition or, with knobs, a static one; in a process of its own."""
-    os.environ["SHARED_DATA"] = str(_DATA)
-    added = [f"domains.{domain.name}.scorers.{name}={entry}" for name, entry in domain.scorers.items()]
-    settings = load(domain.config, overrides=() if knobs is None else added)
-    composed = learning(settings, domain.name) if knobs is None else _static(settings, domain.name, knobs)
-    return live(composed, domain.name, seed, people=people, rounds=rounds)
-
-
-def _static(settings: Settings, name: str, knobs: Mapping[str, float]) -> Settings:
-    static = unlearning(settings, name)
-    return replace(static, domains={name: plan_of(static, name).with_knobs(knobs)})
+    """A crowd's life, in a process of its own."""
+    return live(composed(domain, knobs), domain.name, seed, people=people, rounds=rounds)
 
 
 def picture(found: Sequence[Compared], path: Path) -> None:

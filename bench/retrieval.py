@@ -1,7 +1,7 @@
 """Nearest neighbours: the vector index beside brute force in numpy, both on one core in one run.
 
     python bench/retrieval.py            1,000,000 x 384
-    python bench/retrieval.py --quick    100,000 x 384
+    python bench/retrieval.py --quick     50,000 x 384
 
 The catalogue is a seeded mixture that looks like sentence embeddings: 2,000 clusters of uneven sizes and
 spreads in a 48-dimensional space, turned into 384 dimensions with a common direction and a little noise.
@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tastemaker.core.retrieval import VectorIndex
+from tastemaker.core.catalog.retrieval import VectorIndex
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -99,7 +99,7 @@ def measure(items: int) -> Iterator[dict[str, object]]:
     _, change = timed(lambda rows: index.put(rows[:1], matrix[rows[:1]]), some)
     yield row("put one vector", float(np.median(change)), None, "ms", "p50")
 
-    for count in (10_000, 50_000):
+    for count in (items // 100, items // 20):
         small = VectorIndex(DIMENSIONS, exact_limit=count)
         small.put(np.arange(count), matrix[:count])
         part = matrix[:count]
@@ -171,11 +171,11 @@ def row(name: str, ours: float, baseline: float | None, unit: str, note: str) ->
 
 def main() -> None:
     options = argparse.ArgumentParser(description="The vector index beside brute force in numpy.")
-    options.add_argument("--quick", action="store_true", help="100,000 items")
+    options.add_argument("--quick", action="store_true", help="50,000 items")
     options.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.json:
-        json.dump(list(measure(100_000 if given.quick else 1_000_000)), sys.stdout)
+        json.dump(list(measure(50_000 if given.quick else 1_000_000)), sys.stdout)
         return
     print(f"{'':48}{'ours':>10}{'numpy':>10}{'ratio':>8}")
     for one in run(given.quick):

@@ -1,7 +1,11 @@
 """Other libraries' linear bandits behind one face: LinUCB with a model for each arm, λ = 1."""
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,6 +119,51 @@ class BayesianBandits:
         return None
 
 
+class OpenBanditPipeline:
+    """Without its package, which imports PyTorch: its linear policies are numpy."""
+
+    best_of_many = None
+
+    def __init__(self, arms: int, width: int, alpha: float = 1.0) -> None:
+        self._policy: Any = obp_policies("linear").LinUCB(
+            dim=width, n_actions=arms, len_list=min(TOP, arms), epsilon=alpha, random_state=1
+        )
+
+    def best(self, context: Floats) -> object:
+        return self._policy.select_action(context[None, :])
+
+    def update(self, arm: int, context: Floats, reward: float) -> object:
+        self._policy.n_trial, self._policy.batch_size = 0, 1
+        return self._policy.update_params(arm, reward, context[None, :])
+
+    def learn(self, arms: Arms, contexts: Floats, rewards: Floats) -> object:
+        self._policy.n_trial, self._policy.batch_size = 0, len(arms)  # what was learned is copied at the end
+        for arm, context, reward in zip(arms.tolist(), contexts, rewards.tolist(), strict=True):
+            self._policy.update_params(arm, reward, context[None, :])
+        return None
+
+
+def obp_policies(name: str) -> Any:
+    """A module of `obp.policy`, with nothing in place of its packages' own code and of PyTorch: it needs neither."""
+    full = f"obp.policy.{name}"
+    if full not in sys.modules:
+        found = find_spec("obp")
+        if found is None or not found.submodule_search_locations:
+            raise ImportError("No module named 'obp'")
+        root = found.submodule_search_locations[0]
+        for package, path in (("obp", root), ("obp.policy", f"{root}/policy")):
+            spec = ModuleSpec(package, None, is_package=True)
+            spec.submodule_search_locations = [path]
+            sys.modules[package] = module_from_spec(spec)
+        torch: Any = ModuleType("torch")
+        torch.tensor = torch.Tensor = type("Tensor", (), {})
+        kept = sys.modules.setdefault("torch", torch)
+        import_module(full)
+        if kept is torch:
+            del sys.modules["torch"]
+    return sys.modules[full]
+
+
 class VowpalWabbit:
     """RegCB, the nearest that it has: a linear score without a covariance."""
 
@@ -151,6 +200,7 @@ RIVALS: dict[str, Callable[..., Rival]] = {
     "MABWiser": MabWiser,
     "contextualbandits": ContextualBandits,
     "river": River,
+    "OBP": OpenBanditPipeline,
     "bayesianbandits": BayesianBandits,
     "Vowpal Wabbit": VowpalWabbit,
 }
@@ -166,12 +216,6 @@ def installed() -> tuple[list[str], str]:
             usable.append(name)
         except ImportError as error:
             missing.append(f"{name} ({error})")
-    try:
-        import_module("obp.policy")
-    except ImportError as error:
-        missing.append(f"OBP ({error})")
-    else:
-        missing.append("OBP (is installed, and has no adapter here)")
     return usable, "; ".join(missing)
 
 

@@ -39,25 +39,35 @@ def latencies(name: str, ours: Sequence[float], baseline: Sequence[float], note:
     ]
 
 
-def in_turns(calls: Sequence[Callable[[int], object]], rounds: int, each: int) -> list[list[float]]:
-    """Seconds of every call, by callable: all take turns, `each` calls at a time, so that none has the quiet hour.
+def in_turns(
+    calls: Sequence[Callable[[int], object]],
+    rounds: int,
+    each: int | Sequence[int],
+    clock: Callable[[], float] = perf_counter,
+) -> list[list[float]]:
+    """Seconds of every call, by callable: all take turns, so that none has the quiet hour.
 
-    A callable is given a number that is the same for all in the same place of the run.
+    each: calls at a turn. A callable is given a number that is the same for all in the same place of the run. What it
+    costs to look at the clock is taken off.
     """
+    many = [each] * len(calls) if isinstance(each, int) else each
+    empty = [clock() for _ in range(1_001)]
+    look = float(np.median(np.diff(empty)))
     spent: list[list[float]] = [[] for _ in calls]
-    for place in range(rounds * each):
-        if place % each == 0:
-            for call, seconds in zip(calls, spent, strict=True):
-                for number in range(place, place + each):
-                    started = perf_counter()
-                    call(number)
-                    seconds.append(perf_counter() - started)
+    for turn in range(rounds):
+        for call, seconds, count in zip(calls, spent, many, strict=True):
+            for number in range(turn * count, (turn + 1) * count):
+                started = clock()
+                call(number)
+                seconds.append(clock() - started - look)
     return spent
 
 
-def medians(calls: Sequence[Callable[[int], object]], rounds: int) -> list[float]:
+def medians(
+    calls: Sequence[Callable[[int], object]], rounds: int, clock: Callable[[], float] = perf_counter
+) -> list[float]:
     """The median seconds of each callable over turns of one call; one further call before is not counted."""
-    spent = in_turns(calls, rounds + 1, 1)
+    spent = in_turns(calls, rounds + 1, 1, clock)
     return [float(np.median(seconds[1:])) for seconds in spent]
 
 

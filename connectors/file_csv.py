@@ -17,10 +17,10 @@ def csv_header(file: OpenFile, encoding: str, delimiter: str | None) -> "tuple[l
     head = next(lines, "")
     if "\r" in head.rstrip("\r\n"):
         raise CollectorError(
-            f"{file.path} ends its lines with bare carriage returns; save it with line feeds (Unix)"
+            f"{file.name} ends its lines with bare carriage returns; save it with line feeds (Unix)"
         )
     if not lines.sound:
-        raise CollectorError(f"{file.path}:1: the header is not in {encoding}; say the `encoding` it is in")
+        raise CollectorError(f"{file.name}:1: the header is not in {encoding}; say the `encoding` it is in")
     delimiter = delimiter or (";" if ";" in head and "," not in head else ",")
     lines.push_back()
     rows = Rows(file, lines, delimiter)
@@ -43,12 +43,12 @@ class Rows:
         for cells in self._cells():
             if isinstance(cells, BadRow):
                 raise CollectorError(
-                    f"{self._file.path}:{cells.line}: no header can be read: {cells.message}"
+                    f"{self._file.name}:{cells.line}: no header can be read: {cells.message}"
                 )
             self._names = [cell.strip() for cell in cells[1]]
             return self._names
         raise CollectorError(
-            f"{self._file.path} holds only blank lines; its first line must name the columns"
+            f"{self._file.name} holds only blank lines; its first line must name the columns"
         )
 
     def __iter__(self) -> Iterator[Row | BadRow]:

@@ -80,7 +80,7 @@ def _wrapped(text: "_Text") -> Iterator[Row | BadRow]:
     text.take("}")
     if not found and not text.peek():
         raise CollectorError(
-            f"{text.file.path} holds one object without a list of objects in it; "
+            f"{text.file.name} holds one object without a list of objects in it; "
             "it must be a list of objects, or an object with such a list"
         )
 
@@ -151,7 +151,7 @@ class _Text:
 
     def error(self, message: str) -> CollectorError:
         """An error at this place."""
-        return CollectorError(f"{self.file.path}:{self.line}: {message}")
+        return CollectorError(f"{self.file.name}:{self.line}: {message}")
 
     def _advance(self, end: int) -> None:
         self.line += self._window.count("\n", self._at, end)
@@ -164,7 +164,7 @@ class _Text:
         raw = self.file.stream.read(size)
         self._ended = not raw
         if not self._begun:
-            raw = without_mark(self.file.path, raw, self._codec)
+            raw = without_mark(self.file.name, raw, self._codec)
             self._begun = True
         try:
             text = self._decoder.decode(raw, final=self._ended)

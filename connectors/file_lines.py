@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from ..core import CollectorError, did_you_mean
 
@@ -44,10 +44,13 @@ class OpenFile:
     """A file opened for reading, unpacked where its name ends in `.gz`.
 
     A context manager: what goes wrong with the file inside the block is raised as CollectorError.
+    name: what messages call it; by default its path. most: how many bytes it may have when it is unpacked.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, name: str = "", most: int | None = None) -> None:
         self.path = path
+        self.name = name or str(path)
+        self._most = most
         self._raw: IO[bytes] | None = None
         self.stream: IO[bytes] = io.BytesIO()
 
@@ -56,8 +59,12 @@ class OpenFile:
             self._raw = self.path.open("rb")
         except OSError as problem:
             raise CollectorError(_unopened(self.path, problem)) from problem
-        packed = self.path.name.lower().endswith(".gz")
-        self.stream = io.BufferedReader(gzip.GzipFile(fileobj=self._raw), 1 << 18) if packed else self._raw
+        if self.path.name.lower().endswith(".gz"):
+            unpacked = gzip.GzipFile(fileobj=self._raw)
+            limited = unpacked if self._most is None else _Limited(unpacked, self._most, self.name)
+            self.stream = io.BufferedReader(limited, 1 << 18)
+        else:
+            self.stream = self._raw
         try:
             empty = not self.stream.peek(1)[:1] if isinstance(self.stream, io.BufferedReader) else False
         except (OSError, EOFError, zlib.error) as problem:
@@ -65,7 +72,7 @@ class OpenFile:
             raise CollectorError(self._broken(problem)) from problem
         if empty:
             self.close()
-            raise CollectorError(f"{self.path} is empty")
+            raise CollectorError(f"{self.name} is empty")
         return self
 
     def __exit__(
@@ -88,12 +95,34 @@ class OpenFile:
 
     def _broken(self, problem: BaseException) -> str:
         if isinstance(problem, EOFError):
-            return f"{self.path} ends in the middle of its compressed data; copy or download it again"
+            return f"{self.name} ends in the middle of its compressed data; copy or download it again"
         if isinstance(problem, gzip.BadGzipFile | zlib.error):
             return (
-                f"{self.path} is not readable as gzip ({problem}); copy it again, or drop .gz from its name"
+                f"{self.name} is not readable as gzip ({problem}); copy it again, or drop .gz from its name"
             )
-        return f"{self.path} can't be read ({problem})"
+        return f"{self.name} can't be read ({problem})"
+
+
+class _Limited(io.RawIOBase):
+    """The beginning of what a compressed file unpacks to. Raises CollectorError where there is more of it."""
+
+    def __init__(self, source: gzip.GzipFile, most: int, name: str) -> None:
+        self._source, self._left, self._most, self._name = source, most, most, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raw = self._source.read1(len(buffer))
+        self._left -= len(raw)
+        if self._left < 0:
+            raise CollectorError(f"{self._name} unpacks to more than {self._most:,} bytes: not read")
+        buffer[: len(raw)] = raw
+        return len(raw)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
 
 
 def _unopened(path: Path, problem: OSError) -> str:
@@ -121,7 +150,7 @@ def text_lines(file: OpenFile, encoding: str) -> Iterator[tuple[str, bool]]:
     first = True
     while raw := file.stream.readline(LONGEST):
         if first:
-            raw = without_mark(file.path, raw, codec)
+            raw = without_mark(file.name, raw, codec)
             first = False
         whole = len(raw) < LONGEST or raw.endswith(b"\n")
         if not whole:
@@ -138,13 +167,13 @@ def codec_of(encoding: str) -> str:
     return codecs.lookup(encoding).name
 
 
-def without_mark(path: Path, raw: bytes, codec: str) -> bytes:
+def without_mark(name: str, raw: bytes, codec: str) -> bytes:
     """The beginning of a file without its byte order mark. Raises CollectorError for another codec's mark."""
     if not _one_byte_line_ends(codec):
         return raw
-    for mark, name in _BYTE_ORDER_MARKS.items():
+    for mark, other in _BYTE_ORDER_MARKS.items():
         if raw.startswith(mark):
-            raise CollectorError(f"{path} is in {name}, not in {codec}; write `encoding: {name}`")
+            raise CollectorError(f"{name} is in {other}, not in {codec}; write `encoding: {other}`")
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
@@ -158,6 +187,6 @@ def _wide_lines(file: OpenFile, codec: str) -> Iterator[tuple[str, bool]]:
         while line := reader.readline(LONGEST):
             yield line, "\ufffd" not in line and (len(line) < LONGEST or line.endswith("\n"))
     except UnicodeError as problem:
-        raise CollectorError(f"{file.path} is not in {codec} ({problem})") from problem
+        raise CollectorError(f"{file.name} is not in {codec} ({problem})") from problem
     finally:
         reader.detach()

@@ -11,7 +11,17 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from ..core import Collector, CollectorError, Component, ConfigPath, Fault, Record, did_you_mean, hookimpl
+from ..core import (
+    Collection,
+    Collector,
+    CollectorError,
+    Component,
+    ConfigPath,
+    Fault,
+    Record,
+    did_you_mean,
+    hookimpl,
+)
 from .file_csv import csv_header
 from .file_json import json_rows, jsonl_rows
 from .file_lines import BadRow, OpenFile, Row
@@ -57,7 +67,7 @@ class Table(Collector):
             raise ValueError(f"no encoding is called {encoding!r}{near}") from None
         return encoding
 
-    def collect(self) -> Iterator[Record | Fault]:
+    def collect(self, collection: Collection) -> Iterator[Record | Fault]:
         """Records in file order. Raises CollectorError where the file as a whole can't be read."""
         name = self.path.name
         for row in self._rows():

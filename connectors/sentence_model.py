@@ -42,7 +42,7 @@ class SentenceModel:
     @property
     def version(self) -> str:
         """The first 16 hexadecimal digits of a SHA-256 over the model's files. Raises ConnectorError."""
-        return _digest(self._found())[:16]
+        return _folder_digest(self._found())[:16]
 
     @property
     def width(self) -> int:
@@ -109,7 +109,7 @@ _loading = threading.Lock()
 
 
 def _shared(folder: Path) -> _Loaded:
-    key = _digest(folder)
+    key = _folder_digest(folder)
     with _loading:
         loaded = _in_memory.get(key)
         if loaded is None:
@@ -173,7 +173,7 @@ def _quiet(*, offline: bool) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-def _digest(folder: Path) -> str:
+def _folder_digest(folder: Path) -> str:
     files = [
         path
         for path in sorted(folder.rglob("*"))

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .arms import Arms
     from .candidates import Candidates
-    from .catalog import Catalog, CatalogSnapshot
-    from .collection import Fault, Record
-    from .columns import Tags, Vocabulary
+    from .catalog.catalog import Catalog, CatalogSnapshot
+    from .catalog.columns import Tags, Vocabulary
+    from .catalog.items import FieldType, ItemSchema, typed_value
+    from .catalog.retrieval import VectorIndex
+    from .collection import Collection, Fault, Record
     from .components import (
         AnyField,
         Collector,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         ConfigPath,
         Connector,
         Embedder,
+        FieldOf,
         Filter,
         FlagField,
         NumberField,
@@ -51,22 +54,51 @@ if TYPE_CHECKING:
         StoreUnavailable,
         TastemakerError,
         UnknownColumn,
+        Withheld,
         did_you_mean,
     )
     from .feedback import Feedback
     from .hooks import hookimpl
     from .interaction import Interaction
-    from .items import FieldType, ItemSchema, typed_value
     from .outcomes import Outcomes
-    from .retrieval import VectorIndex
+    from .recent import Question
+    from .service import (
+        Breaker,
+        Budget,
+        Call,
+        Claim,
+        Exhausted,
+        Garbage,
+        Invalid,
+        Keeping,
+        Left,
+        LocalMemory,
+        Missing,
+        Refused,
+        Service,
+        ServiceError,
+        SharedMemory,
+        Span,
+        Throttled,
+        Unavailable,
+        Unreachable,
+        gathered,
+    )
     from .slate import Degradation, Pick, Slate
+    from .terms import Terms
+    from .traits import Trait, trait_confidence, trait_of, traits_of
 
 __all__ = [
     "AnyField",
     "Arms",
+    "Breaker",
+    "Budget",
+    "Call",
     "Candidates",
     "Catalog",
     "CatalogSnapshot",
+    "Claim",
+    "Collection",
     "Collector",
     "CollectorError",
     "Component",
@@ -79,14 +111,22 @@ __all__ = [
     "Context",
     "Degradation",
     "Embedder",
+    "Exhausted",
     "Fault",
     "Feedback",
+    "FieldOf",
     "FieldType",
     "Filter",
     "FlagField",
+    "Garbage",
     "Interaction",
+    "Invalid",
     "ItemError",
     "ItemSchema",
+    "Keeping",
+    "Left",
+    "LocalMemory",
+    "Missing",
     "NotFound",
     "NumberField",
     "Occasion",
@@ -95,47 +135,69 @@ __all__ = [
     "PluginError",
     "Policy",
     "Proposal",
+    "Question",
     "Record",
+    "Refused",
     "Request",
     "RequestError",
     "Reward",
     "Scorer",
     "Scores",
+    "Service",
+    "ServiceError",
+    "SharedMemory",
     "Slate",
     "Source",
+    "Span",
     "State",
     "StoreError",
     "StoreUnavailable",
     "Tags",
     "TastemakerError",
+    "Terms",
+    "Throttled",
     "TimeField",
+    "Trait",
+    "Unavailable",
     "UnknownColumn",
+    "Unreachable",
     "VectorIndex",
     "Vocabulary",
+    "Withheld",
     "WordField",
     "did_you_mean",
+    "gathered",
     "hookimpl",
+    "trait_confidence",
+    "trait_of",
+    "traits_of",
     "typed_value",
 ]
 
 _HOMES = {
     "arms": "Arms",
     "candidates": "Candidates",
-    "catalog": "Catalog CatalogSnapshot",
-    "collection": "Fault Record",
-    "columns": "Tags Vocabulary",
-    "components": "AnyField Collector Component ConfigPath Connector Embedder Filter FlagField NumberField Occasion "
-    "Policy Proposal Reward Scorer Scores Source State TimeField WordField",
+    "catalog.catalog": "Catalog CatalogSnapshot",
+    "catalog.columns": "Tags Vocabulary",
+    "catalog.items": "FieldType ItemSchema typed_value",
+    "catalog.retrieval": "VectorIndex",
+    "collection": "Collection Fault Record",
+    "components": "AnyField Collector Component ConfigPath Connector Embedder FieldOf Filter FlagField NumberField "
+    "Occasion Policy Proposal Reward Scorer Scores Source State TimeField WordField",
     "context": "Context Request",
     "errors": "CollectorError ComponentError ConfigError Conflict ConnectorError ItemError NotFound PluginError "
-    "RequestError StoreError StoreUnavailable TastemakerError UnknownColumn did_you_mean",
+    "RequestError StoreError StoreUnavailable TastemakerError UnknownColumn Withheld did_you_mean",
     "feedback": "Feedback",
     "hooks": "hookimpl",
     "interaction": "Interaction",
-    "items": "FieldType ItemSchema typed_value",
     "outcomes": "Outcomes",
-    "retrieval": "VectorIndex",
+    "recent": "Question",
+    "service": "Breaker Budget Call Claim Exhausted Garbage Invalid Keeping Left LocalMemory "
+    "Missing Refused Service ServiceError SharedMemory Span Throttled Unavailable Unreachable "
+    "gathered",
     "slate": "Degradation Pick Slate",
+    "terms": "Terms",
+    "traits": "Trait trait_confidence trait_of traits_of",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

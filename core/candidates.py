@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalog import CatalogSnapshot
-from .columns import Vocabulary
-from .errors import ComponentError, UnknownColumn, did_you_mean
+from .catalog.catalog import CatalogSnapshot
+from .catalog.columns import Vocabulary
+from .errors import ComponentError, Withheld
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -21,8 +21,6 @@ class Candidates:
 
     catalog: the snapshot that the rows point into.
     rows: row numbers, shape (n,).
-    scores: by scorer or policy, its weighted part of the score, shape (n,).
-    score: the sum of the parts, shape (n,).
     origin: bit s is set where source s proposed the item, shape (n,), uint64.
     memo: by name, what a policy wants back with the outcome; arrays whose first axis is n.
 
@@ -49,14 +47,39 @@ class Candidates:
         self.catalog = catalog
         self.rows = rows
         self.origin = np.zeros(len(rows), dtype=np.uint64) if origin is None else origin
-        self.scores: dict[str, Numbers] = {}
-        self.score: Numbers = np.zeros(len(rows))
+        self._scores: dict[str, Numbers] = {}
+        self._score: Numbers = np.zeros(len(rows))
         self.memo: dict[str, NDArray[Any]] = {}
         self._own = dict(columns or {})
         self._cache: dict[str, NDArray[Any]] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def score(self) -> Numbers:
+        """The sum of the parts, shape (n,)."""
+        self._check_scores()
+        return self._score
+
+    @score.setter
+    def score(self, score: Numbers) -> None:
+        self._score = score
+
+    @property
+    def scores(self) -> dict[str, Numbers]:
+        """By scorer or policy, its weighted part of the score, shape (n,)."""
+        self._check_scores()
+        return self._scores
+
+    @scores.setter
+    def scores(self, scores: dict[str, Numbers]) -> None:
+        self._scores = scores
+
+    def _check_scores(self) -> None:
+        if self.catalog.withheld:
+            fields = ", ".join(map(repr, self.catalog.withheld))
+            raise Withheld(f"scores are not for policies here: they may be made of {fields}")
 
     @property
     def ids(self) -> NDArray[np.object_]:
@@ -77,9 +100,7 @@ class Candidates:
         schema = self.catalog.schema.fields
         kind = schema.get(name)
         if kind is None:
-            raise UnknownColumn(
-                f"{name!r} is no column of these items{did_you_mean(name, [*schema, *self._own])}"
-            )
+            raise self.catalog.unknown(name, [*schema, *self._own])
         if kind == "category":
             key = "words of " + name
             if key not in self._cache:
@@ -143,10 +164,16 @@ class Candidates:
             columns={name: column[chosen] for name, column in self._own.items()},
             origin=self.origin[chosen],
         )
-        if self.scores:
-            part.scores = {name: score[chosen] for name, score in self.scores.items()}
-        part.score = self.score[chosen]
+        if self._scores:
+            part.scores = {name: score[chosen] for name, score in self._scores.items()}
+        part.score = self._score[chosen]
         part.memo = {name: value[chosen] for name, value in self.memo.items()}
+        return part
+
+    def without(self, withheld: Mapping[str, str]) -> "Candidates":
+        """The same candidates without some fields of the items, and with the same memo."""
+        part = Candidates(self.catalog.without(withheld), self.rows, columns=self._own, origin=self.origin)
+        part.memo = self.memo
         return part
 
     def _cached(self, name: str, whole: NDArray[Any]) -> NDArray[Any]:

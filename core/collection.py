@@ -1,13 +1,34 @@
-"""What a collector yields: records as they stand in the outside world, and faults where one can't be read."""
+"""What a collector is given, and what it yields: records as they stand outside, interactions, and faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .catalog.catalog import CatalogSnapshot
+
+
+@dataclass(slots=True)
+class Collection:
+    """One run of a collector, as the collector sees it.
+
+    domain: for which it collects. now: when the run began, in seconds since the epoch.
+    mark: what the last run that ended well left here, empty before the first one. What the collector sets is kept
+    when the run ends well, together with what was collected: such as the time up to which it has read.
+    catalog: the domain's items; None where there are none at hand, as in an import.
+    partial: a collector that brings only what has changed since the mark sets it; then nothing is removed for being
+    left out, whatever `replace` says.
+    """
+
+    domain: str
+    now: float
+    mark: str = ""
+    catalog: CatalogSnapshot | None = None
+    partial: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw item or interaction.
+    """One raw item.
 
     values: by field name, untyped; the domain's schema types them.
     where: for people, such as `books.csv:14`.

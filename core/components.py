@@ -10,14 +10,14 @@ handling, validation and trace around it. What a component may rely on, and what
 | Source | `propose` | skipped |
 | Filter | `keep` | drops all candidates |
 | Scorer | `score` | scores 0 |
-| Policy | any of `tune`, `propose`, `rank`, `learn` | the composition's own order and knobs |
+| Policy | any of `perceive`, `tune`, `propose`, `rank`, `learn` | the composition's own order and knobs |
 | Reward | `reward` | the interaction is not learned from |
 
 Whatever failed is named in the slate's `degraded`.
 """
 
 import re
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +25,36 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from .candidates import Candidates
-from .collection import Fault, Record
+from .catalog.items import FieldType
+from .collection import Collection, Fault, Record
 from .context import Context
+from .errors import ConnectorError
 from .interaction import Interaction
-from .items import FieldType
 from .outcomes import Outcomes
+from .terms import Terms
 
-Proposal = NDArray[np.intp] | Sequence[str] | Sequence[Mapping[str, Any]]
-"""What a source may propose: rows of `context.catalog`, ids, or raw items with their `id`."""
+Proposal = NDArray[np.intp] | Sequence[str | Mapping[str, Any]]
+"""What a source may propose: rows of `context.catalog`, ids, raw items with their `id`, or of both some."""
+
+Refreshed = Sequence[Mapping[str, Any] | ConnectorError | None]
+"""Raw items, None where there is none any more, an error in place of one that couldn't be asked for."""
+
+Collected = Record | Interaction | Fault
+"""What a collector may yield."""
+
+_OPENING = "it is still being opened"
 
 Scores = NDArray[np.floating[Any]]
 State = Mapping[str, Any]
@@ -93,7 +112,35 @@ class Component(BaseModel):
 
 
 class Connector(Component):
-    """The only place with network or model I/O."""
+    """The only place with network or model I/O.
+
+    A component that needs one has an option of its type, such as `service: Spotify`, or `service: Spotify | None`
+    where it works without. In YAML the option names an entry under `connectors:`; where it is left out, the only
+    entry of that type is meant.
+    """
+
+    _trouble: str = PrivateAttr("it is not open")
+
+    @property
+    def configured(self) -> bool:
+        """Whether it can be used at all; False where a key that it can't do without is empty.
+
+        What needs a connector that isn't configured takes no part.
+        """
+        return True
+
+    @property
+    def trouble(self) -> str:
+        """Why the platform can't use it now, such as that it could not be opened yet; empty where it can."""
+        return self._trouble
+
+    @property
+    def opening(self) -> bool:
+        """Whether the platform has begun to open it for the first time, and doesn't know yet what comes of that."""
+        return self._trouble == _OPENING
+
+    def _begin(self) -> None:
+        self._trouble = _OPENING
 
     def open(self) -> None | Awaitable[None]:
         """Get ready; called once before the first use."""
@@ -103,9 +150,47 @@ class Connector(Component):
         """Let go of everything."""
         return None
 
-    def health(self) -> str | None:
+    def health(self) -> str | None | Awaitable[str | None]:
         """None when well, else what is wrong, for people."""
         return None
+
+    @property
+    def terms(self) -> Terms:
+        """How long the items that it brings may be kept, and what may learn from them."""
+        return Terms()
+
+    def refresh(self, ids: Sequence[str]) -> Refreshed | Awaitable[Refreshed]:
+        """Items anew, raw, one for each id; None where it is gone. Raises ConnectorError: then they are as they were.
+
+        So is one in whose place is a ConnectorError. What an item says nothing of stays, and what it says None of goes.
+        Where a connector doesn't have it, items that may not be kept longer are removed.
+        """
+        raise ConnectorError("it can't be asked for single items")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As an option of another component it is an instance; a text takes one of the validation's context."""
+        if not cls.__dict__.get("__pydantic_complete__"):  # the schema that is made is this class's own
+            return handler(source)
+
+        def held(value: Any, info: ValidationInfo) -> Any:
+            found = (info.context or {}).get(value) if isinstance(value, str) else value
+            if not isinstance(found, cls):
+                raise PydanticCustomError("connector", "must be a connector")
+            return found
+
+        named = core_schema.plain_serializer_function_ser_schema(
+            lambda held: type(held).__qualname__, return_schema=core_schema.str_schema()
+        )
+        option = core_schema.with_info_plain_validator_function(held)
+        return core_schema.json_or_python_schema(option, option, serialization=named)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """As an option of another component it is a name."""
+        return {"type": "string"} if schema["type"] == "json-or-python" else handler(schema)
 
 
 class Embedder(Connector):
@@ -154,8 +239,11 @@ class Collector(Component):
     separator: str = Field("|", description="between the tags in one cell or text")
     """What separates tags in a single cell."""
 
-    def collect(self) -> Iterable[Record | Fault]:
-        """Records as they stand outside, and faults where one can't be read. Raises CollectorError."""
+    def collect(self, collection: Collection) -> Iterable[Collected] | AsyncIterable[Collected]:
+        """What there is outside, and faults where something can't be read: a `def` or `async def` generator.
+
+        What came in before it raises stays; the run counts as failed, and is made again. Raises CollectorError.
+        """
         return ()
 
     def fingerprint(self) -> str:
@@ -174,7 +262,8 @@ class Source(Component):
 class Filter(Component):
     """Keeps or drops candidates.
 
-    `soft`: a wish rather than a rule; it is lifted where it would leave nothing at all.
+    `soft`: a wish rather than a rule. Where it would leave nothing at all of what the rules and the wishes before it
+    leave, the nearest items stay instead, and the slate names it.
     """
 
     soft: ClassVar[bool] = False
@@ -184,6 +273,10 @@ class Filter(Component):
     ) -> NDArray[np.bool_] | Awaitable[NDArray[np.bool_]]:
         """True where the candidate stays, shape (n,)."""
         return np.ones(len(candidates), dtype=bool)
+
+    def distance(self, context: Context, candidates: Candidates) -> Scores | Awaitable[Scores]:
+        """For a wish that nothing meets: how far each candidate is from it, shape (n,), finite; all alike stay."""
+        return np.zeros(len(candidates))
 
 
 class Scorer(Component):
@@ -195,16 +288,30 @@ class Scorer(Component):
 
 
 class Policy(Component):
-    """Learns. It may tune the composition's knobs, propose candidates, rank them, or do all of it.
+    """Learns. It may perceive the user, tune the composition's knobs, propose candidates, rank them, or do all of it.
 
     Randomness comes from `context.rng` only. What `learn` does must not depend on how the log was cut into
     batches, nor on the wall clock: the state is a fold over the log. The core never runs two methods of one
     policy at the same time.
     """
 
+    def perceive(self, context: Context) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+        """What it knows of the user: laid over `context.profile` for this request, before any policy tunes.
+
+        It may depend on what was learned, the profile and the user, not on the knobs.
+        """
+        return {}
+
     def tune(self, context: Context) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         """Knobs by path in the composition, such as `{"scorers.match.weight": 0.7}`."""
         return {}
+
+    def too_short(self, window_minutes: float) -> Iterable[tuple[str, str]]:
+        """Which options are too short a time for the domain's attribution window, as option and reason.
+
+        Asked when the config is read.
+        """
+        return ()
 
     def settings(self) -> Iterable[Mapping[str, Any]]:
         """Knobs that `tune` may give, where that can be told beforehand: checked when the config is read."""
@@ -255,6 +362,13 @@ class Policy(Component):
         """
         return ""
 
+    def insight(self, user: str) -> str:
+        """In a sentence, what a user's newest outcome changed, for that user; empty where it changed nothing.
+
+        It is asked when that has just been learned, and its answer goes with that of the interaction.
+        """
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
@@ -301,6 +415,14 @@ KINDS: dict[str, type[Component]] = {
     "reward": Reward,
 }
 """The seven kinds by name."""
+
+
+def only_tunes(component: type[Component]) -> bool:
+    """Whether a component is a policy without scores or candidates of its own to give."""
+    if not issubclass(component, Policy):
+        return False
+    others = component.rank is not Policy.rank or component.propose is not Policy.propose
+    return component.tune is not Policy.tune and not others
 
 
 def kind_of(component: type[Component]) -> str:

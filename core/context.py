@@ -1,18 +1,22 @@
 """The context of one request: who asks, when, in what situation, and what is known of them."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from .candidates import Candidates
-from .catalog import CatalogSnapshot
+from .catalog.catalog import CatalogSnapshot
 from .feedback import Feedback
+from .recent import Question, Recent
 
 T = TypeVar("T")
+
+_OF_POLICIES = object()
 
 
 class _Words(np.random.bit_generator.ISeedSequence):
@@ -34,6 +38,7 @@ class Request:
     situation: mood, time of day, device … as the caller names them.
     exclude: ids that must not be in the slate.
     trace: keep the fate of every candidate with the slate.
+    credentials: by the name of a connector, the user's own token for it, for this request alone: written nowhere.
     """
 
     user: str
@@ -41,6 +46,7 @@ class Request:
     situation: Mapping[str, Any] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
     trace: bool = False
+    credentials: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -56,6 +62,9 @@ class Context:
     feedback: what all users' outcomes say of each item.
     knobs: parameters that a policy has turned, by path in the composition.
     profile, situation: free mappings of the user and of this request.
+    credentials: by the name of a connector, the user's own token for it, where the request came with one. It must not
+    be kept, and not shown.
+    missing: by component, the parts of what it asked for that it didn't get: see `lacks`.
     """
 
     domain: str
@@ -72,10 +81,13 @@ class Context:
     situation: Mapping[str, Any]
     knobs: Mapping[str, Any] = field(default_factory=dict)
     embed_profile: Callable[[Mapping[str, Any]], NDArray[np.float32] | None] | None = None
+    credentials: Mapping[str, SecretStr] = field(default_factory=dict)
     step: str = ""
     memos: dict[str, dict[str, Any]] = field(default_factory=dict)
     _generators: dict[str, np.random.Generator] = field(default_factory=dict)
     _cache: dict[Any, Any] = field(default_factory=dict)
+    _recent: Recent = field(default_factory=Recent)
+    missing: list[tuple[str, str]] = field(default_factory=list)
 
     def bind(self, step: str) -> "Context":
         """The same request as one component sees it: with that component's generator and memo."""
@@ -94,11 +106,47 @@ class Context:
             self.situation,
             self.knobs,
             self.embed_profile,
+            self.credentials,
             step,
             self.memos,
             self._generators,
             self._cache,
+            self._recent,
+            self.missing,
         )
+
+    def lacks(self, why: str) -> None:
+        """Say that a part of what this component asked for is missing: the slate names it in `degraded`."""
+        if (self.step, why) not in self.missing:
+            self.missing.append((self.step, why))
+
+    def unheeded(self, key: str, takes: str) -> None:
+        """Say that the situation's value of a key isn't heeded, and what it takes: the slate names that in `degraded`.
+
+        Nothing is said where the situation has no value, or an empty one.
+        """
+        value = self.situation.get(key)
+        if value is not None and value not in ("", [], {}):
+            shown = repr(value)
+            shown = shown if len(shown) <= 40 else shown[:37] + "…"
+            self.lacks(f"the situation's {key!r} can't be {shown}: it takes {takes}")
+
+    def for_policy(self, withheld: Mapping[str, str]) -> "Context":
+        """The same request as a policy may see it: without credentials and, of all items, without some fields.
+
+        Nor does it see what other components noted or computed for this request: that may be made of those.
+        """
+        if not withheld and not self.credentials:
+            return self
+        seen = self.bind(self.step)
+        seen.credentials = {}
+        if withheld:
+            seen.catalog = self.catalog.without(withheld)
+            seen.history = self.history.without(withheld)
+            seen.memos = {self.step: self.memo}
+            seen._cache = self.cached(_OF_POLICIES, dict)
+            seen._recent = Recent()
+        return seen
 
     @property
     def rng(self) -> np.random.Generator:
@@ -133,3 +181,10 @@ class Context:
             self._cache[key] = make()
         found: T = self._cache[key]
         return found
+
+    def asked(self, key: Hashable) -> Question:
+        """What this component is asked, for those to which asking is dear: whether it was asked the same of late.
+
+        key: all that its answer depends on, with the user for what is one user's own. An erasure forgets all of it.
+        """
+        return self._recent.question(self.step, key, self.now, self.catalog)

@@ -5,6 +5,7 @@
     ├── PluginError              a plugin can't be found, imported or combined
     ├── ComponentError           a component broke its contract
     │   └── UnknownColumn        it asked for a column that the items don't have
+    │       └── Withheld         … or that it may not see
     ├── ConnectorError           the outside world can't be used as configured
     ├── CollectorError           a file or feed can't be read at all
     ├── ItemError                one item doesn't fit its domain's fields
@@ -20,7 +21,10 @@ Messages say what is wrong, where, and what would be right. They are shown to pe
 """
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class TastemakerError(Exception):
@@ -49,6 +53,10 @@ class ComponentError(TastemakerError):
 
 class UnknownColumn(ComponentError):
     """A component asked for a column that the items don't have."""
+
+
+class Withheld(UnknownColumn):
+    """A policy asked for what the terms of a service keep from it."""
 
 
 class ConnectorError(TastemakerError):
@@ -119,3 +127,15 @@ def did_you_mean(name: str, known: Iterable[str], whole: Callable[[str], str] = 
         return ""
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"; known: {shown}"
+
+
+def domain_of(domains: Mapping[str, T], name: str) -> T:
+    """What there is under the name of a domain. Raises NotFound.
+
+    >>> domain_of({"books": 1}, "boks")
+    Traceback (most recent call last):
+    tastemaker.core.errors.NotFound: no domain is called 'boks'; did you mean 'books'?
+    """
+    if name not in domains:
+        raise NotFound(f"no domain is called {name!r}{did_you_mean(name, domains)}")
+    return domains[name]

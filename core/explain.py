@@ -149,7 +149,8 @@ class Explanation:
 _REPLAY_EXACT = "What is not in the slate was worked out again from the log; this gave the very same slate."
 _REPLAY_OTHER = (
     "What is not in the slate was worked out again from the log, and this gave another slate: the catalogue, "
-    "the profile or what was learned has changed since. What is said of other items is likely, not certain."
+    "the profile or what was learned has changed since, or a service would have to be asked. What is said of other "
+    "items is likely, not certain."
 )
 
 
@@ -194,6 +195,7 @@ async def _replay(orchestrator: "Orchestrator", agent: Agent, slate: Slate) -> S
         seed=slate.seed,
         now=slate.time,
         profile=await orchestrator.profile(slate.user),
+        recalled=slate.proposed,
         history=past.candidates(agent.catalog.snapshot(), slate.time),
     )
 
@@ -245,11 +247,11 @@ def _learned(agent: Agent, slate: Slate, pick: Pick) -> dict[str, str]:
 
 
 def _tuned(agent: Agent, slate: Slate) -> dict[str, str]:
-    """What the policies that turn knobs have to say of the slate as a whole."""
+    """What the policies that perceive the user or turn knobs have to say of the slate as a whole."""
     said = {
         name: _said(policy, "", slate.memo_of(name))
         for name, policy in agent.policies.items()
-        if policy.tunes
+        if policy.perceives or policy.tunes
     }
     return {name: words for name, words in said.items() if words}
 

@@ -4,16 +4,19 @@ A slate belongs to the day (UTC) and to the versions under which it was shown; w
 """
 
 import math
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .clock import Clock
 from .components import Reward
 from .config import DomainPlan
+from .errors import domain_of
 from .interaction import Interaction
-from .learning import Attribution
+from .learning import Attribution, Fold
 from .learning.fold import forgiving
 from .rewards import PerUnit, RewardTable
 from .slate import Slate
@@ -287,6 +290,26 @@ def performance(monitor: Monitor, *, now: float, days: int, catalogue: int) -> d
         "top_items": whole.top(),
         "position": monitor.position,
     }
+
+
+class Monitors:
+    """A monitor for each domain that is asked about, kept to read on from where it stopped. Safe for many threads."""
+
+    def __init__(self, store: Store, folds: Mapping[str, Fold], clock: Clock) -> None:
+        self._store, self._folds, self._clock = store, folds, clock
+        self._monitors: dict[str, Monitor] = {}
+        self._lock = threading.Lock()
+
+    def performance(self, domain: str, days: int) -> dict[str, Any]:
+        """Figures of a domain's last days: see `performance`. Raises NotFound, StoreError."""
+        fold, now = domain_of(self._folds, domain), self._clock()
+        with self._lock:
+            monitor = self._monitors.get(domain)
+            if monitor is None:
+                monitor = monitor_of(self._store, fold.agent.plan, fold.digests(), now)
+                self._monitors[domain] = monitor
+            catalogue = len(fold.agent.catalog.snapshot().live)
+            return performance(monitor, now=now, days=days, catalogue=catalogue)
 
 
 def today(domain: str, figures: Mapping[str, Any]) -> str:

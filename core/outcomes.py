@@ -19,9 +19,10 @@ class Outcomes:
     propensity: the logged probability that the item stood at its position; NaN without a slate, shape (n,).
     position: from 0; -1 without a slate, shape (n,).
     time: log time when the outcome was due, seconds since the epoch, shape (n,).
-    situations: the logged situation of the request.
+    situations: the logged situation of the request; without a slate, that of the interaction.
     memos: what the learning policy wrote into `candidates.memo` and `context.memo` when it decided, by name;
         empty where there was no slate or the policy took no part.
+    kinds: of the interactions that made the outcomes, empty texts where nothing was done; empty where not known.
     """
 
     users: Sequence[str]
@@ -35,6 +36,7 @@ class Outcomes:
     time: NDArray[np.float64]
     situations: Sequence[Mapping[str, Any]]
     memos: Sequence[Mapping[str, Any]]
+    kinds: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.items)

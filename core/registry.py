@@ -7,6 +7,7 @@ somebody asks for by name are imported. Whatever is wrong with one is told as on
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from pydantic import BaseModel
 
-from .components import KINDS, Component, kind_of
+from .components import KINDS, Component, Embedder, kind_of
 from .errors import did_you_mean
 from .hooks import PROJECT, Hooks
 from .outcomes import Outcomes
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECTIONS: dict[str, str] = {
-    "connector": "items.embedding",
-    "collector": "items.from",
+    "connector": "connectors",
+    "collector": "collectors",
     "source": "sources",
     "filter": "filters",
     "scorer": "scorers",
@@ -39,11 +40,11 @@ SECTIONS: dict[str, str] = {
 }
 """Where in a domain's YAML a component of each kind belongs."""
 
-_STEP_KEYS = ("use", "enabled", "timeout_ms", "on_error")
+_STEP_KEYS = ("use", "enabled", "without", "timeout_ms", "on_error")
 
 ENTRY_KEYS: dict[str, tuple[str, ...]] = {
     "connector": ("use", "enabled"),
-    "collector": ("use", "enabled"),
+    "collector": ("use", "enabled", "without", "every", "replace"),
     "source": _STEP_KEYS,
     "filter": _STEP_KEYS,
     "scorer": (*_STEP_KEYS, "weight"),
@@ -179,9 +180,19 @@ class Registry:
         if not issubclass(component, KINDS[kind]):
             actual = kind_of(component)
             raise PluginProblem(
-                "E09", f"{use!r} is a {actual}, not a {kind}", f"it belongs under {SECTIONS[actual]!r}"
+                "E09", f"{use!r} is a {actual}, not a {kind}", f"it belongs under {place_of(component)}"
             )
         return component
+
+    def use_of(self, component: type[Component]) -> str:
+        """How a component is written, such as `github.api`; the class's name where no loaded plugin offers it."""
+        with suppress(PluginProblem):
+            self.load(component.__module__.rpartition(".")[2])
+        for plugin in self.loaded():
+            for name, offered in plugin.components.items():
+                if offered is component:
+                    return f"{plugin.name}.{name}"
+        return component.__name__
 
     def preset(self, name: str) -> tuple[str, Path]:
         """The full name and the file of a preset: `music` is `music.music`. Raises PluginProblem."""
@@ -362,6 +373,14 @@ class Registry:
             )
         found = self._files.get(name) or behind(self._installed[name][0])
         return PluginInfo(name, found.distribution, found.version, error=str(failure) if failure else None)
+
+
+def place_of(component: type[Component]) -> str:
+    """Where in a domain's YAML a component belongs, for people."""
+    if issubclass(component, Embedder):
+        return "'items.embedding'"
+    kind = kind_of(component)
+    return "'items.from' or 'collectors'" if kind == "collector" else repr(SECTIONS[kind])
 
 
 def summary(component: type[BaseModel]) -> str:

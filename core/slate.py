@@ -50,6 +50,8 @@ class Slate:
     seed: of all randomness of the decision; config: digest of the domain's composition.
     removed: by filter, how many candidates it dropped; considered: how many were proposed.
     fates: with a trace, by item, what became of the candidates that are not in the slate.
+    proposed: by step that holds a connector, such as `sources.search`, the items that it proposed: what is outside
+    can't be asked again.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Slate:
     considered: int = 0
     removed: Mapping[str, int] = field(default_factory=dict)
     fates: Mapping[str, Mapping[str, Any]] | None = None
+    proposed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The body of the log entry; id, domain and user are columns of the log."""

@@ -21,12 +21,20 @@ BUILT_IN = (
     "video",
     "projects",
     "products",
+    "personality",
     "files",
     "embeddings",
+    "github",
+    "http",
+    "redis",
+    "shop",
+    "spotify",
+    "audio_features",
     "linucb",
     "dqn",
     "q_learning",
     "thompson",
+    "youtube",
 )
 
 

@@ -16,15 +16,15 @@ Exploration is the slate's: ranking itself draws nothing.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..core import Candidates, Context, Outcomes, Policy, State, hookimpl
-from .features import Codes, Feature, Features, Floats
+from ..core import Candidates, Context, FieldType, Outcomes, Policy, State, hookimpl
+from .features import Codes, Feature, Features, Floats, misfits
 from .q_network import Batch, QNetwork, Singles, missing, one_thread
 from .replay import Replay, Shown
 
@@ -119,6 +119,10 @@ class Ranker(Policy):
         if (trouble := missing()) is not None:
             raise ValueError(trouble)
         return self
+
+    def misfits(self, fields: Mapping[str, FieldType]) -> Iterable[tuple[str, str]]:
+        """Features that don't go with the fields."""
+        return misfits(self.features, fields)
 
     def model_post_init(self, _: Any) -> None:
         """Start with nothing learned."""

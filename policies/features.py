@@ -5,8 +5,10 @@ Every declared feature becomes one or more columns of about unit length together
 - a number of the items is replaced by its rank among the catalogue's, spread to mean 0 and deviation 1 (an outlier
   or a skewed field does no harm); a number of the profile or situation is spread likewise from `low`..`high`;
 - a flag is 1, -1, or 0 where it is missing;
+- a number in bands is one-hot: in the column of its band, each of which holds as many of the catalogue's items;
 - words are one-hot, of length 1 where there are several: in one column for each of the words in `among`, or hashed
   into `width` columns (Weinberger et al. 2009, without signs);
+- what is usual is how many of the items that the user liked lately lie in each band, or have each word, at length 1;
 - an embedding is projected to fewer columns by a fixed random orthonormal matrix;
 - a cross is every product of a column of the one with a column of the other feature.
 
@@ -16,18 +18,29 @@ the m features divided by √m, of about length √2 whatever is declared: so th
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..core import Candidates, CatalogSnapshot, Context, FlagField, NumberField, Vocabulary, WordField
+from ..core import (
+    Candidates,
+    CatalogSnapshot,
+    Context,
+    FieldOf,
+    FieldType,
+    FlagField,
+    NumberField,
+    Vocabulary,
+    WordField,
+)
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Codes = NDArray[np.int16]
+UsualField = Annotated[str, FieldOf("number", "category", "tags")]
 T = TypeVar("T", np.float32, np.float64)
 
 _LARGEST = 3.0
@@ -35,14 +48,17 @@ _UNIT = 1024
 _SPREAD = math.sqrt(12.0)  # of numbers that are uniform on 0..1, to deviation 1
 _SAMPLE = 4096  # rows of the catalogue that ranks are taken from
 _WIDTH = 8
-_KINDS = ("number", "flag", "words", "embedding", "profile", "situation", "cross")
+_KINDS = ("number", "flag", "words", "embedding", "usual", "profile", "situation", "cross")
+_RECENT = 50  # items of the history that tell what is usual
 
 
 class Feature(BaseModel):
-    """One declared feature: exactly one of `number`, `flag`, `words`, `embedding`, `profile`, `situation`, `cross`.
+    """One declared feature: a `number`, `flag`, `words`, `embedding`, `usual`, `profile`, `situation` or `cross`.
 
     >>> Feature(words="brand", width=16).name, Feature(situation="mood", among=("calm", "party")).columns
     ('brand', 2)
+    >>> Feature(usual="price", bands=4).name, Feature(usual="price", bands=4).columns
+    ('usual.price', 4)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,17 +69,29 @@ class Feature(BaseModel):
     embedding: int | None = Field(
         None, ge=1, le=256, description="How many columns the items' embedding is projected to."
     )
+    usual: UsualField | None = Field(
+        None,
+        description="A field of the items, as it is with what the user liked lately: a number in `bands`, or words.",
+    )
     profile: str | None = Field(None, min_length=1, description="A key of the profile.")
     situation: str | None = Field(None, min_length=1, description="A key of the situation.")
     cross: tuple[str, str] | None = Field(
         None,
-        description="Two other features: an item's field by its name, `embedding`, `profile.key`, `situation.key`.",
+        description="Two other features: an item's field by its name, `embedding`, `usual.field`, `profile.key`, "
+        "`situation.key`.",
     )
     width: int | None = Field(
         None, ge=2, le=256, description=f"Columns that words are hashed into; {_WIDTH} by default."
     )
     among: tuple[str, ...] | None = Field(
         None, min_length=1, max_length=256, description="The words that count, with a column for each."
+    )
+    bands: int | None = Field(
+        None,
+        ge=2,
+        le=16,
+        description="Where an item's field is a number: so many bands, each with as many items of the catalogue, and "
+        "with a column of its own.",
     )
     low: float | None = Field(
         None, allow_inf_nan=False, description="Where the profile or situation holds a number: its low end."
@@ -79,7 +107,11 @@ class Feature(BaseModel):
         kind = given[0]
         wordy = self.width is not None or self.among is not None
         scaled = self.low is not None or self.high is not None
-        if wordy and kind not in ("words", "profile", "situation"):
+        if self.bands is not None and (kind not in ("number", "usual") or wordy):
+            raise ValueError(
+                "`bands` are those of a number of the items, or of what the user usually likes of it"
+            )
+        if wordy and kind not in ("words", "usual", "profile", "situation"):
             raise ValueError(f"`width` and `among` are about words, and this is a feature of {kind!r}")
         if self.width is not None and self.among is not None:
             raise ValueError("give `width` or `among`, not both: words are hashed or listed")
@@ -104,7 +136,7 @@ class Feature(BaseModel):
         if self.embedding is not None:
             return "embedding"
         named = str(getattr(self, self.kind))
-        return f"{self.kind}.{named}" if self.kind in ("profile", "situation") else named
+        return f"{self.kind}.{named}" if self.kind in ("usual", "profile", "situation") else named
 
     @property
     def columns(self) -> int:
@@ -115,9 +147,28 @@ class Feature(BaseModel):
             return self.embedding
         if self.among is not None:
             return len(self.among)
-        if self.words is not None or (self.kind in ("profile", "situation") and self.low is None):
+        if self.bands is not None:
+            return self.bands
+        if (
+            self.words is not None
+            or self.usual is not None
+            or (self.kind in ("profile", "situation") and self.low is None)
+        ):
             return self.width or _WIDTH
         return 1
+
+
+def misfits(features: Sequence[Feature], fields: Mapping[str, FieldType]) -> Iterator[tuple[str, str]]:
+    """What of declared features doesn't go with the types of the fields, as option and reason."""
+    for feature in features:
+        number = fields.get(feature.usual or "") == "number"
+        if feature.usual is not None and number and feature.bands is None:
+            yield (
+                "features",
+                f"what is usual of the number {feature.usual!r} is told in bands: add `bands: 4`",
+            )
+        elif feature.usual is not None and not number and feature.bands is not None:
+            yield "features", f"`bands` are for numbers, and {feature.usual!r} is {fields.get(feature.usual)}"
 
 
 class Features:
@@ -149,7 +200,8 @@ class Features:
         self.of_request = np.flatnonzero(np.concatenate((np.ones(1, dtype=bool), *fixed)))
         self.same_for_all = len(self.of_request) == self.width
         self.digest = hashlib.blake2b(
-            "\n".join(feature.model_dump_json() for feature in declared).encode(), digest_size=6
+            "\n".join(feature.model_dump_json(exclude_none=True) for feature in declared).encode(),
+            digest_size=6,
         ).hexdigest()
         self._scale = 1.0 / (_UNIT * math.sqrt(max(len(declared), 1)))
         self._places: dict[str, tuple[Vocabulary, NDArray[np.intp]]] = {}
@@ -200,11 +252,13 @@ class Features:
         feature = self._declared[name]
         if feature.cross is not None:
             return all(self._of_request(part) for part in feature.cross)
-        return feature.kind in ("profile", "situation")
+        return feature.kind in ("usual", "profile", "situation")
 
     def _measured(self, name: str, feature: Feature, context: Context, candidates: Candidates) -> Floats:
         """Values before they are cut, shape (n, columns), or (1, columns) where they are the same for all."""
         if feature.number is not None:
+            if feature.bands is not None:
+                return _bands(candidates, feature.number, feature.bands)
             return _ranks(candidates, feature.number)[:, None]
         if feature.flag is not None:
             stored = candidates.catalog.column(feature.flag)[candidates.rows]
@@ -213,6 +267,13 @@ class Features:
             return self._worded(name, feature.words, candidates)
         if feature.embedding is not None:
             return self._projected(candidates.embeddings, feature.embedding)
+        if feature.usual is not None:
+            liked = _liked(context)
+            if feature.bands is not None:
+                shown = _bands(liked, feature.usual, feature.bands)
+            else:
+                shown = self._worded(name, feature.usual, liked)
+            return _unit(shown.sum(axis=0, keepdims=True))
         known: Mapping[str, Any] = context.profile if feature.profile is not None else context.situation
         value = known.get(feature.profile or feature.situation or "")
         if feature.low is not None and feature.high is not None:
@@ -266,15 +327,35 @@ class Features:
         return (vectors @ projection).astype(np.float64)
 
 
+def _liked(context: Context) -> Candidates:
+    """The newest items of the history that the user liked."""
+    liked = np.flatnonzero(np.nan_to_num(context.history["reward"]) > 0)
+    return context.history.take(liked[:_RECENT])
+
+
 def _ranks(candidates: Candidates, field: str) -> Floats:
     """Where numbers stand among the catalogue's, to mean 0 and deviation 1, shape (n,)."""
+    shares = _shares(candidates, field)
+    return np.where(np.isnan(shares), 0.0, (shares - 0.5) * _SPREAD)
+
+
+def _bands(candidates: Candidates, field: str, bands: int) -> Floats:
+    """In which band of the catalogue's numbers each lies: one-hot, all 0 where there is none, shape (n, bands)."""
+    shares = _shares(candidates, field)
+    place = np.minimum(np.floor(np.where(np.isnan(shares), -1.0, shares * bands)), bands - 1)
+    one_hot: Floats = (place[:, None] == np.arange(bands)).astype(np.float64)
+    return one_hot
+
+
+def _shares(candidates: Candidates, field: str) -> Floats:
+    """The share of the catalogue's numbers below each, shape (n,); NaN where there is none."""
     catalog = candidates.catalog
     known = catalog.cached(("linear ranks", field), lambda: _sample(catalog, field))
     values = candidates[field]
     if len(known) == 0:
-        return np.zeros(len(values))
+        return np.full(len(values), np.nan)
     below = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
-    return np.where(np.isnan(values), 0.0, (below / (2 * len(known)) - 0.5) * _SPREAD)
+    return np.where(np.isnan(values), np.nan, below / (2 * len(known)))
 
 
 def _sample(catalog: CatalogSnapshot, field: str) -> NDArray[np.float32]:

@@ -33,8 +33,11 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from ..core import AnyField, Arms, Candidates, Context, FieldType, Outcomes, Policy, Scores, State, hookimpl
-from .features import Feature, Features
-from .ridge import Floats, Hybrid, Numbers, Ridges, Singles, array_of
+from .arrays import array_of
+from .features import Feature, Features, misfits
+from .hybrid import Hybrid
+from .inverse import Floats, Numbers, Singles
+from .models import Disjoint, Shared
 
 _MOST_COLUMNS = 512
 _MOST_OWN_COLUMNS = 128
@@ -54,6 +57,7 @@ class _Linear(Policy):
     mode: Literal["shared", "disjoint", "hybrid"] = "shared"
     features: tuple[Feature, ...] = Field(
         default=(Feature(embedding=16),),
+        min_length=1,
         description="What the worth of an item may depend on; a constant is always there.",
     )
     arms: AnyField | None = Field(
@@ -82,8 +86,7 @@ class _Linear(Policy):
     _features: Features = PrivateAttr()
     _own: NDArray[np.intp] = PrivateAttr()
     _arms: Arms = PrivateAttr()
-    _ridges: Ridges | None = PrivateAttr()
-    _hybrid: Hybrid | None = PrivateAttr()
+    _model: Shared | Disjoint | Hybrid = PrivateAttr()
     _count: float = PrivateAttr()
     _squares: float = PrivateAttr()
     _step: float = PrivateAttr()
@@ -117,6 +120,7 @@ class _Linear(Policy):
 
     def misfits(self, fields: Mapping[str, FieldType]) -> Iterable[tuple[str, str]]:
         """`arms` must be a category: an item has one arm."""
+        yield from misfits(self.features, fields)
         if self.arms is not None and fields.get(self.arms, "category") != "category":
             yield "arms", f"{self.arms!r} is {fields[self.arms]}, and must be a category: an item has one arm"
 
@@ -136,22 +140,19 @@ class _Linear(Policy):
 
     def _reset(self) -> None:
         self._arms = Arms()
-        self._ridges = self._hybrid = None
         if self.mode == "shared":
-            self._ridges = Ridges(self._features.width, self.prior, arms=1)
+            self._model = Shared(self._features.width, self.prior)
         elif self.mode == "disjoint":
-            self._ridges = Ridges(len(self._own), self.prior)
+            self._model = Disjoint(len(self._own), self.prior)
         else:
-            self._hybrid = Hybrid(self._features.width, len(self._own), self.prior)
+            self._model = Hybrid(self._features.width, len(self._own), self.prior)
         self._count = self._squares = 0.0
         self._step = -1.0
 
     @property
     def noise(self) -> float:
         """σ: the deviation of rewards, as shares from 0 to 1, from what the model makes of them."""
-        model = self._hybrid or self._ridges
-        assert model is not None
-        return math.sqrt((max(self._squares - model.explained, 0.0) + 0.25) / (self._count + 1.0))
+        return math.sqrt((max(self._squares - self._model.explained, 0.0) + 0.25) / (self._count + 1.0))
 
     @property
     def size(self) -> float:
@@ -182,21 +183,16 @@ class _Linear(Policy):
 
         Where the models see the same for all candidates, |x|² has the shape (1,).
         """
-        own = x[:, self._own]
-        if self._hybrid is not None:
-            means, variances = self._hybrid.estimates(arms, x, own[:1])
+        own, model = x[:, self._own], self._model
+        if isinstance(model, Shared):
+            return x @ model.coefficients, np.sqrt(_squared(x @ model.factor)), _squared(x)
+        if isinstance(model, Hybrid):
+            means, variances = model.estimates(arms, x, own[:1])
             return means, np.sqrt(variances), _squared(x) + _squared(own[:1])
-        assert self._ridges is not None
-        if self.mode == "shared":
-            return (
-                x @ self._ridges.coefficients(1),
-                np.sqrt(_squared(x @ self._ridges.factor(1))),
-                _squared(x),
-            )
         if self.arms is None:
-            (means,), (variances,) = self._ridges.grid(arms, own[:1])
+            (means,), (variances,) = model.grid(arms, own[:1])
             return means, np.sqrt(variances), _squared(own[:1])
-        means, variances = self._ridges.estimates(arms, own)
+        means, variances = model.estimates(arms, own)
         return means, np.sqrt(variances), _squared(own)
 
     def _scales(self, widths: Singles, lengths: Singles) -> Singles:
@@ -233,23 +229,22 @@ class _Linear(Policy):
             part = slice(start, stop)
             self._take(arms[part], x[part], now[part], before[part], first[part])
             start = stop
-        model = self._hybrid or self._ridges
-        assert model is not None
-        model.settle()
+        self._model.settle()
 
     def _take(self, arms: Numbers, x: Floats, now: Floats, before: Floats, first: NDArray[np.bool_]) -> None:
-        own = x[:, self._own]
-        if self._hybrid is not None:
-            self._hybrid.reserve(len(self._arms))
-            self._hybrid.learn(arms, x, own, now - before, first)
-        elif self._ridges is not None:
-            self._ridges.reserve(len(self._arms))
-            self._ridges.learn(arms, x if self.mode == "shared" else own, now - before, first)
-        self._count += float(np.count_nonzero(first))
-        for gained in (
-            now * now - before * before
-        ).tolist():  # one by one: sums of sums depend on how they are cut
-            self._squares += gained
+        model, own, gained = self._model, x[:, self._own], now - before
+        if isinstance(model, Shared):
+            model.learn(x, gained, first)
+        else:
+            model.reserve(len(self._arms))
+            if isinstance(model, Hybrid):
+                model.learn(arms, x, own, gained, first)
+            else:
+                model.learn(arms, own, gained, first)
+        # One by one: sums of sums depend on how they are cut, and what has faded is no whole number.
+        for new, more in zip(first.tolist(), (now * now - before * before).tolist(), strict=True):
+            self._count += new
+            self._squares += more
 
     def _stretches(self, time: Floats) -> Iterable[tuple[int, float]]:
         """Where each stretch of outcomes ends that no fading divides, and the step of time that it is in."""
@@ -263,9 +258,9 @@ class _Linear(Policy):
     def _fade(self, step: float) -> None:
         if step <= self._step:
             return
-        if self._step >= 0 and self._ridges is not None:
+        if self._step >= 0 and not isinstance(self._model, Hybrid):
             share = 2.0 ** ((self._step - step) / _STEPS)
-            self._ridges.fade(share)
+            self._model.fade(share)
             self._count *= share
             self._squares *= share
         self._step = step
@@ -278,10 +273,7 @@ class _Linear(Policy):
         """All that was learned."""
         sums = np.array([self._count, self._squares, self._step])
         kept = {"schema": self._schema(), "arms": self._arms.ids, "sums": sums}
-        if self._hybrid is not None:
-            return {**kept, **self._hybrid.state()}
-        assert self._ridges is not None
-        return {**kept, **self._ridges.state("arm")}
+        return {**kept, **self._model.state()}
 
     def load(self, state: State) -> None:
         """Become what `state` gave. Raises ValueError where it doesn't fit."""
@@ -298,11 +290,8 @@ class _Linear(Policy):
         if sums.shape != (3,) or sums[0] < 0:
             raise ValueError("sums must be a count, a sum of squares and a step of time")
         fresh = type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields})
-        if fresh._hybrid is not None:
-            fresh._hybrid.load(state, len(ids))
-        elif fresh._ridges is not None:
-            fresh._ridges.load("arm", state, 1 if self.mode == "shared" else len(ids))
-        self._ridges, self._hybrid, self._arms = fresh._ridges, fresh._hybrid, Arms(ids)
+        fresh._model.load(state, len(ids))
+        self._model, self._arms = fresh._model, Arms(ids)
         self._count, self._squares, self._step = sums.tolist()
 
     def _schema(self) -> str:
@@ -378,13 +367,15 @@ class Thompson(_Linear):
         x, arms = self._measure(context, candidates)
         if len(arms) == 0:
             return np.zeros((context.draws, 0))
-        if self.mode == "shared":
-            return self._drawn(context, x, 1)
+        model = self._model
+        if isinstance(model, Shared):
+            return self._drawn(context, x, model.factor, model.coefficients)
         if self.arms is None:  # no two candidates share a model: their draws are independent
             means, widths, lengths = self._estimates(x, arms)
             drawn = context.rng.standard_normal((context.draws, len(arms)), dtype=np.float32)
             drawn *= self.v * widths * self._scales(widths, lengths)
             return np.add(drawn, means, out=drawn)
+        assert isinstance(model, Disjoint)
         own = x[:, self._own]
         # Values that nobody tried are all arm 0, and still have a model each.
         kinds, places = np.unique(candidates.codes(self.arms), return_index=True)
@@ -392,17 +383,16 @@ class Thompson(_Linear):
         worth = np.empty((context.draws, len(own)), dtype=np.float32)
         for kind, arm in enumerate(arms[places].tolist()):
             mine = of_candidate == kind
-            worth[:, mine] = self._drawn(context, own[mine], arm)
+            worth[:, mine] = self._drawn(context, own[mine], model.factor(arm), model.coefficients(arm))
         return worth
 
-    def _drawn(self, context: Context, x: Singles, arm: int) -> Singles:
-        """Draws of what vectors (n, width) of one arm are worth, shape (context.draws, n)."""
-        assert self._ridges is not None
-        spread = x @ self._ridges.factor(arm)
+    def _drawn(self, context: Context, x: Singles, factor: Singles, theta: Singles) -> Singles:
+        """Draws of what vectors (n, width) of one model are worth, shape (context.draws, n)."""
+        spread = x @ factor
         scales = self.v * self._scales(np.sqrt(_squared(spread)), _squared(x))
         drawn = context.rng.standard_normal((context.draws, x.shape[1]), dtype=np.float32) @ spread.T
         drawn *= scales
-        drawn += x @ self._ridges.coefficients(arm)
+        drawn += x @ theta
         return drawn
 
     def _said(self, mean: float, deviation: float, unknown: float) -> str:

@@ -17,7 +17,7 @@ average: Q-learning without a next state, with a replay buffer (Lin 1992).
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from ..core import (
     Outcomes,
     Policy,
     State,
+    Trait,
     WordField,
     hookimpl,
 )
@@ -40,8 +41,7 @@ from .states import Variable, kinds_of, known, once, state_of
 
 Floats = NDArray[np.float64]
 
-BIG_FIVE = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-_TRAITS = tuple(Variable(trait=trait) for trait in BIG_FIVE)
+_TRAITS = tuple(Variable(trait=trait) for trait in get_args(Trait))
 _SITUATION = (Variable(domain=True), Variable(situation="mood"), Variable(time_of_day=True))
 
 
@@ -128,9 +128,18 @@ class Tuner(_Tabular):
     def model_post_init(self, _: Any) -> None:
         """Start with nothing learned."""
         self._actions = Actions(self.knobs)
-        self._schema = f"tuner 1, {len(self._actions)} actions, {_digest(self, 'observe', 'knobs')}"
+        self._schema = f"tuner 1, {len(self._actions)} actions, {_options_digest(self, 'observe', 'knobs')}"
         self._table = QTable(len(self._actions), self.most_states, self.initial)
         self._episodes = Episodes(self.episode_minutes * 60, self.memory)
+
+    def too_short(self, window_minutes: float) -> Iterable[tuple[str, str]]:
+        """An episode can't end before it is known what the slate earned from which the next one follows."""
+        if 0 < self.episode_minutes < window_minutes:
+            yield (
+                "episode_minutes",
+                f"episode_minutes, {self.episode_minutes:g}, must be 0 or at least learning.window_minutes, "
+                f"{window_minutes:g}: until then it isn't known what a slate earned",
+            )
 
     def settings(self) -> Iterable[Mapping[str, Any]]:
         """Every setting of the knobs, as `tune` may give it."""
@@ -315,9 +324,8 @@ class Adjuster(_Tabular):
 
     def model_post_init(self, _: Any) -> None:
         """Start with nothing learned."""
-        self._schema = (
-            f"adjuster 1, buffer of {self.buffer}, {_digest(self, 'observe', 'fields', 'words', 'cuts')}"
-        )
+        meaning = _options_digest(self, "observe", "fields", "words", "cuts")
+        self._schema = f"adjuster 1, buffer of {self.buffer}, {meaning}"
         self._table = QTable(1, self.most_states)
         self._averages = QTable(1, self.most_states)
         self._replay = Replay(self.buffer)
@@ -411,7 +419,7 @@ class Adjuster(_Tabular):
         self._table, self._averages, self._replay = table, averages, replay
 
 
-def _digest(policy: Policy, *options: str) -> str:
+def _options_digest(policy: Policy, *options: str) -> str:
     """Changes whenever the states or actions would mean something else."""
     return hashlib.blake2b(policy.model_dump_json(include=set(options)).encode(), digest_size=6).hexdigest()
 

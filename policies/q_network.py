@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ridge import array_of
+from .arrays import array_of
 
 Singles = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ridge import array_of
+from .arrays import array_of
 
 Codes = NDArray[np.int16]
 Floats = NDArray[np.float64]

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from ..core import Candidates, CatalogSnapshot, Context
+from ..core import Candidates, CatalogSnapshot, Context, trait_of
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,6 @@ UNKNOWN = "?"
 OTHER = "other"
 
 _KINDS = ("trait", "profile", "situation", "time_of_day", "domain")
-_NESTS = ("traits", "personality")
 _TRAIT_CUTS = (33.0, 66.0)
 _BIN_NAMES = {1: ("low", "high"), 2: ("low", "medium", "high")}
 _TIMES = {"night": 22.0, "morning": 5.0, "afternoon": 12.0, "evening": 17.0}
@@ -144,13 +143,11 @@ class Variable(BaseModel):
     def _found(self, context: Context) -> Any:
         if self.situation is not None:
             return context.situation.get(self.situation)
-        found = context.profile.get(self.name)
-        if self.trait is not None and found is None:
-            nests = (context.profile.get(nest) for nest in _NESTS)
-            found = next(
-                (nest[self.name] for nest in nests if isinstance(nest, Mapping) and self.name in nest), None
-            )
-        return found
+        return (
+            trait_of(context.profile, self.trait)
+            if self.trait is not None
+            else context.profile.get(self.name)
+        )
 
 
 def state_of(variables: Sequence[Variable], context: Context) -> str:

@@ -298,7 +298,7 @@ class _Evidence:
         self._origin, self._latest = times.tolist()
 
     def _as_of(self, arms: NDArray[Any], now: float) -> Floats:
-        sums: Floats = self._sums[:, arms]
+        sums: Floats = self._sums.take(arms, axis=1)
         if self._rate and not math.isnan(self._origin):
             sums = sums * 2.0 ** (-(max(now, self._latest) - self._origin) / _DAY * self._rate)
         # Corrections may leave a trace below zero; where rewards are numbers, a sum of them may well be.

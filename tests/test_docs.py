@@ -51,7 +51,7 @@ def test_examples(name: str) -> None:
 
 def test_there_are_examples() -> None:
     counted = sum(
-        len(test.examples) for name in ("candidates", "catalog", "hooks", "items", "errors")
+        len(test.examples) for name in ("candidates", "catalog.catalog", "catalog.items", "hooks", "errors")
         for test in examples(importlib.import_module(f"tastemaker.core.{name}"))
     )  # fmt: skip
     assert counted > 20

@@ -19,10 +19,12 @@ WISHES = {
     "spotify-songs": ("songs", {"genres": ["rock"]}, "rock", 28_352),
     "youtube": ("videos", {"interests": ["football highlights"]}, "football", 1_672),
 }
+LIVE = {"books-api"}
+"""Examples that ask a service, tried in tests/connectors against one on this machine."""
 
 
 def test_every_example_is_tried() -> None:
-    assert [example.stem for example in EXAMPLES] == sorted(WISHES)
+    assert {example.stem for example in EXAMPLES} == {*WISHES, *LIVE}
 
 
 def texts_of(item: dict[str, object]) -> str:
@@ -30,7 +32,9 @@ def texts_of(item: dict[str, object]) -> str:
     return " ".join(str(value) for value in item.values()).casefold()
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example", [path for path in EXAMPLES if path.stem in WISHES], ids=lambda path: path.stem
+)
 def test_an_example_recommends_what_was_asked_for(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,8 +49,8 @@ def test_an_example_recommends_what_was_asked_for(
     async def slate() -> list[str]:
         one = Orchestrator(load(example), follow=False, slate_ids=lambda now: "the same every time")
         async with one as tastemaker:
-            assert tastemaker.imports[domain].written == count
-            assert tastemaker.imports[domain].rejected == 0
+            assert tastemaker.stocking.imports[domain].written == count
+            assert tastemaker.stocking.imports[domain].rejected == 0
             await tastemaker.put_profile("ann", profile)
             answer = await tastemaker.recommend(domain, Request("ann"))
             assert not answer.degraded

@@ -2,18 +2,19 @@
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..components import State
 from ..config import DomainPlan
 from ..context import Context, Request
 from ..feedback import Feedback
+from ..recent import Recent
 from ..slate import Degradation, Slate
 from .composition import Composition
 from .decision import Adopt, Decision
@@ -38,13 +39,13 @@ class Agent:
         self.catalog = catalog
         self.feedback = Feedback()
         self.histories = Histories(plan.learning.history)
-        self.policies = {step.name: LivePolicy(step) for step in plan.policies}
+        self.recent = Recent()
+        self.policies = {step.name: LivePolicy(step, plan.withheld) for step in plan.policies}
         self.log = 0
         self.reached = 0
         self.adopt: Adopt | None = None
         self._composition = Composition(plan, self.policies)
-        # By the identity of a profile: the profile, so that it stays itself, and its vector.
-        self._vectors: dict[int, tuple[Mapping[str, Any], NDArray[np.float32] | None]] = {}
+        self._vectors: dict[str, NDArray[np.float32] | None] = {}  # by the text of a profile
 
     async def decide(
         self,
@@ -55,10 +56,12 @@ class Agent:
         profile: Mapping[str, Any],
         history: Candidates | None = None,
         seed: int | None = None,
+        recalled: Mapping[str, Sequence[str]] | None = None,
     ) -> Slate:
         """The slate for a request. Never raises for what a component does: that is named in `degraded`.
 
         slate: the id that the slate gets; its randomness follows from it unless `seed` is given.
+        recalled: `proposed` of the logged slate that is decided again; None for the request of a user.
         """
         if seed is None:
             daily = f"{self.name}\n{request.user}\n{now // _DAY}"
@@ -66,7 +69,8 @@ class Agent:
         context = self._context(request, slate, now, seed, profile, history)
         log, relearning = self.log, self.log < self.reached
         versions = {name: policy.position for name, policy in self.policies.items()}
-        decision = Decision(self._composition, context, request, self.catalog, self.adopt)
+        adopt = self.adopt if recalled is None else self._ids
+        decision = Decision(self._composition, context, request, self.catalog, adopt, recalled=recalled)
         await decision.decide()
         if relearning:
             why = "what was learned is being made again, after somebody was erased"
@@ -93,6 +97,7 @@ class Agent:
             considered=decision.considered,
             removed=decision.removed,
             fates=decision.fates if request.trace else None,
+            proposed=decision.proposed if recalled is None else recalled,
         )
 
     async def again(
@@ -107,37 +112,59 @@ class Agent:
         """What the agent, as it is now, makes of the request behind a logged slate; nothing is logged.
 
         Seed, time, situation and knobs are the logged ones: policies that tune aren't asked again. Policies that draw
-        at random draw what they drew then, or with `afresh`, a seed, something else, `draws` times.
+        at random draw what they drew then, or with `afresh`, a seed, something else, `draws` times. Nothing outside
+        is asked: sources that hold a connector propose what the log says they did.
         """
         context = self._context_of(slate, profile, history)
         context.draws = draws or context.draws
         request = Request(slate.user, slate.size, slate.situation, frozenset(slate.exclude))
         decision = Decision(
-            self._composition, context, request, self.catalog, self.adopt, knobs=slate.knobs, afresh=afresh
+            self._composition,
+            context,
+            request,
+            self.catalog,
+            self._ids,
+            knobs=slate.knobs,
+            afresh=afresh,
+            recalled=slate.proposed,
         )
         await decision.decide()
         return decision
 
-    def chance(
+    async def chance(
         self, policy: str, slate: Slate, *, profile: Mapping[str, Any], history: Candidates
     ) -> float | None:
         """How probable a policy, as it is now, finds the knobs that it turned for a logged slate; None: unknown."""
         live = self.policies[policy]
-        context = self._context_of(slate, profile, history).bind(f"policies.{policy}")
-        chance: float | None = live.guarded(live.component.chance)(context, slate.memo_of(policy))
+        context = self._context_of(slate, profile, history)
+        request = Request(slate.user, slate.size, slate.situation)
+        await Decision(
+            self._composition, context, request, self.catalog, None, recalled=slate.proposed
+        ).perceive()
+        bound = context.bind(f"policies.{policy}")
+        chance: float | None = live.guarded(live.component.chance)(bound, slate.memo_of(policy))
         return chance
+
+    def insight(self, user: str) -> str:
+        """What a user's newest outcome changed, as the policies say it; empty where they have nothing to say."""
+        return " ".join(said for policy in self.policies.values() if (said := policy.insight(user)))
 
     def holding(self, policy: str, state: State) -> "Agent":
         """An agent that shares everything with this one but a policy, which holds a state and learns no more.
 
         Raises ValueError where the state doesn't fit.
         """
-        live = LivePolicy(self.policies[policy].step)
+        live = LivePolicy(self.policies[policy].step, self.plan.withheld)
         live.load(state, self.log)
         other = copy.copy(self)
         other.policies = {**self.policies, policy: live}
         other._composition = Composition(self.plan, other.policies)
         return other
+
+    async def _ids(self, _: str, raw: Sequence[Mapping[str, Any]], origin: str) -> list[str]:
+        """The ids of raw items of a source, none of which is kept."""
+        key = self.plan.items.schema.id
+        return [str(item[key]) for item in raw if key in item]
 
     def _context_of(self, slate: Slate, profile: Mapping[str, Any], history: Candidates) -> Context:
         request = Request(slate.user, slate.size, slate.situation)
@@ -168,22 +195,24 @@ class Agent:
             # Copies: what a component writes into them must not reach the log, or another request.
             profile=dict(profile),
             situation=dict(request.situation),
-            embed_profile=(lambda _: self._embed_profile(profile)) if self.plan.items.embedder else None,
+            credentials=request.credentials,
+            embed_profile=self._embed_profile if self.plan.items.embedder else None,
+            _recent=self.recent,
         )
 
     def _embed_profile(self, profile: Mapping[str, Any]) -> NDArray[np.float32] | None:
         embedder = self.plan.items.embedder
         if not profile or embedder is None:
             return None
-        known = self._vectors.get(id(profile))
-        if known is None or known[0] is not profile:  # the same object comes until the profile changes
-            text = embedder.profile_text(profile)
-            vector = embedder.encode([text])[0] if text else None
-            known = (profile, vector if vector is not None and vector.any() else None)
-            if len(self._vectors) >= _VECTORS:
-                self._vectors.clear()
-            self._vectors[id(profile)] = known
-        return known[1]
+        text = embedder.profile_text(profile)
+        if text in (vectors := self._vectors):
+            return vectors[text]
+        vector = embedder.encode([text])[0] if text else None
+        found = vector if vector is not None and vector.any() else None
+        if len(vectors) >= _VECTORS:
+            vectors = self._vectors = {}
+        vectors[text] = found
+        return found
 
 
 def _seed(text: str) -> int:

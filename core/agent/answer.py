@@ -64,12 +64,16 @@ def memos_of_picks(
     listed: NDArray[np.intp],
     selection: Selection,
 ) -> dict[str, dict[str, Any]]:
-    """What policies want back: their own memo, and their arrays cut to the picks.
+    """What policies want back: their own memo, and their arrays cut to the picks. Others have no use for one.
 
     listed: the positions of the candidates that the arrays tell of, in order; where one is shorter, of the first.
     A pick that isn't among them has None.
     """
-    kept = {name.removeprefix("policies."): {"context": dict(memo)} for name, memo in memos.items() if memo}
+    kept = {
+        name.removeprefix("policies."): {"context": dict(memo)}
+        for name, memo in memos.items()
+        if memo and name.startswith("policies.")
+    }
     for name, columns in arrays.items():
         items = {}
         for key, column in columns.items():

@@ -32,6 +32,9 @@ class Composition:
         ]
         self.filters = [self._guard("filters", step, "keep") for step in plan.filters]
         self.scorers = [self._guard("scorers", step, "score") for step in plan.scorers]
+        self.perceivers = [
+            self._guard("policies", step, "perceive", live) for step, live in learners if live.perceives
+        ]
         self.tuners = [self._guard("policies", step, "tune", live) for step, live in learners if live.tunes]
         self.rankers = [self._guard("policies", step, "rank", live) for step, live in learners if live.ranks]
         self.source_names = [guard.label for guard in self.sources]
@@ -70,5 +73,10 @@ class Composition:
         guard.label = step.name
         guard.weight = step.weight
         guard.on_error = step.on_error
-        guard.soft = isinstance(component, Filter) and type(component).soft
+        guard.origin = step.origin or "source"
+        guard.connectors = [
+            (held, getattr(step.component, option)) for option, held in step.connectors.items()
+        ]
+        if method == "keep" and isinstance(component, Filter) and type(component).soft:
+            guard.soft, guard.distance = True, self._guard(section, step, "distance")
         return guard

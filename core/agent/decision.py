@@ -1,7 +1,7 @@
 """One decision: the way of a request through sources, filters, scorers and policies to its slate."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..context import Context, Request
+from ..service.redaction import redacted
 from ..slate import Degradation, Pick
 from .answer import fates_of_others, memos_of_picks, picks
 from .composition import Composition
-from .proposals import Rubbish, merged, proposed_rows, raw_items
+from .proposals import Rubbish, merged, parted, proposed_rows
 from .selection import Odds, Rules, Selection, select, shortlist
 from .steps import Deadline, Failed, Guard, reason
 
 Floats = NDArray[np.float64]
 Fates = dict[str, dict[str, Any]]
-Adopt = Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[list[str]]]
+Adopt = Callable[[str, Sequence[Mapping[str, Any]], str], Awaitable[list[str]]]
+"""Keeps raw items of a domain that came from an origin; their ids."""
 
 FROM_CATALOG = "catalogue"
 """The source that is named for items which no source proposed: they fill up from the catalogue at large."""
@@ -28,18 +30,27 @@ FROM_CATALOG = "catalogue"
 _LARGEST = 1e100
 """Scores beyond it are no numbers to reckon with: sums of them would be infinite."""
 _FILL_UP = 500
-_SHARE_OF_SOURCES = 0.6
-"""How much of the time the sources may take: a filter that gets none drops everything."""
+_NEAREST = 4
+"""How many items stay for each place of a slate, where nothing meets a wish: caps and taste need a choice."""
+_MOST_LOGGED = 1000
+"""Of what one step proposed."""
+_PATIENCE = 20
+"""How many times its deadline a slate may take that is decided again: a step that is left out would change it."""
+_SHARE_OF_OTHERS, _LONGEST_OF_OTHERS = 0.4, 0.25
+"""How much of the time is kept from the sources, and at most how many seconds: a filter that gets none drops all."""
 
 
 class Decision:
     """One request on its way. `decide` runs it; then the attributes hold what came of it.
 
     knobs: turned so, without asking the policies that tune; None asks them.
+    recalled: for a slate that is decided again, its `proposed`: whatever holds a connector proposes that, and no
+    service is asked anything.
     afresh: a seed from which policies rank, where it shall not be the request's own.
 
     picks, memo: of the slate; degraded: what failed on the way; considered: how many candidates were proposed;
-    removed: by filter, how many it dropped; fates: with a trace, what became of those that aren't in the slate.
+    removed: by filter, how many it dropped; fates: with a trace, what became of those that aren't in the slate;
+    proposed: by step that holds a connector, the ids of what it proposed, the first ones where there are many.
     """
 
     def __init__(
@@ -52,6 +63,7 @@ class Decision:
         *,
         knobs: Mapping[str, Any] | None = None,
         afresh: int | None = None,
+        recalled: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.picks: list[Pick] = []
         self.memo: dict[str, dict[str, Any]] = {}
@@ -59,20 +71,22 @@ class Decision:
         self.considered = 0
         self.removed: dict[str, int] = {}
         self.fates: Fates = {}
+        self.proposed: dict[str, list[str]] = {}
         self._composition = composition
         self._context = context
         self._request = request
         self._catalog = catalog
         self._adopt = adopt
-        self._knobs, self._afresh = knobs, afresh
+        self._knobs, self._afresh, self._recalled = knobs, afresh, recalled
         self._pool: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self._odds: Odds | None = None
-        seconds = composition.plan.slate.deadline_ms / 1000
+        seconds = composition.plan.slate.deadline_ms / 1000 * (1 if recalled is None else _PATIENCE)
         self._deadline = Deadline(seconds)
-        self._proposals_due = Deadline(seconds * _SHARE_OF_SOURCES)
+        self._proposals_due = Deadline(seconds - min(_SHARE_OF_OTHERS * seconds, _LONGEST_OF_OTHERS))
 
     async def decide(self) -> None:
         """Go the whole way. Never raises for what a component does."""
+        await self.perceive()
         if self._knobs:
             self._turn(self._knobs)
         elif self._knobs is None and self._composition.tuners:
@@ -99,8 +113,32 @@ class Decision:
             await self._remember(candidates.take(beyond), arrays)
             listed = np.concatenate((listed, beyond))
         self.memo = memos_of_picks(context.memos, arrays, listed, selection)
+        self.degraded += self._lacking()
         if self._request.trace:
             self.fates.update(fates_of_others(candidates, order, selection))
+
+    def _lacking(self) -> list[Degradation]:
+        """What components that gave an answer say is missing from it."""
+        secrets = [each.get_secret_value() for each in self._context.credentials.values()]
+        return [
+            Degradation(name, redacted(f"in part: {' '.join(why.split())[:300]}", secrets))
+            for name, why in self._context.missing
+        ]
+
+    async def perceive(self) -> None:
+        """Lay what policies know of the user over the profile, in their order."""
+        context = self._context
+        for guard in self._composition.perceivers:
+            try:
+                known = await self._call(guard)
+            except Failed:
+                continue
+            if isinstance(known, Mapping):
+                context.profile = {**context.profile, **known}
+            else:
+                guard.failed(
+                    self.degraded, f"returned {type(known).__name__}, not a mapping of what it knows"
+                )
 
     @property
     def draws(self) -> int:
@@ -119,6 +157,10 @@ class Decision:
 
     async def _call(self, guard: Guard, *arguments: Any, due: Deadline | None = None) -> Any:
         """What a component gives for this request. Raises Failed."""
+        if self._recalled is not None and guard.asks:
+            why = "left out: services are asked for the requests of users alone"
+            self.degraded.append(Degradation(guard.name, why))
+            raise Failed(why)
         if guard.in_place:  # nothing else runs meanwhile: it can have the request's own context
             context = self._context
             context.step = guard.name
@@ -163,10 +205,13 @@ class Decision:
         answers: list[Any] = [()] * len(sources)
 
         async def ask(place: int, guard: Guard) -> None:
+            if self._recalled is not None and guard.connectors:
+                return
             try:
                 answer = await self._call(guard, due=self._proposals_due)
-                items = raw_items(answer)
-                answers[place] = answer if items is None else await self._adopted(items, guard)
+                answers[place], items = parted(answer)
+                if items:
+                    answers[place] = [*answers[place], *await self._adopted(items, guard)]
             except Failed:
                 return
             except Rubbish as rubbish:
@@ -188,11 +233,17 @@ class Decision:
         catalog = self._catalog.snapshot()
         rows = []
         for guard, answer in zip(sources, answers, strict=True):
+            if self._recalled is not None and guard.connectors:
+                known = catalog.rows(self._recalled.get(guard.name, ()))
+                rows.append(known[known >= 0])
+                continue
             try:
                 rows.append(proposed_rows(answer, catalog))
             except Rubbish as rubbish:
                 guard.failed(self.degraded, str(rubbish))
                 rows.append(np.empty(0, dtype=np.intp))
+            if guard.connectors and len(rows[-1]):
+                self.proposed[guard.name] = catalog.ids[rows[-1][:_MOST_LOGGED]].tolist()
         return merged(catalog, rows)
 
     async def _adopted(self, items: Sequence[Mapping[str, Any]], guard: Guard) -> list[str]:
@@ -200,35 +251,107 @@ class Decision:
             raise guard.failed(self.degraded, "returned items, and there is no store to keep them in")
         try:
             with anyio.fail_after(max(self._proposals_due.left(), 0)):
-                return await self._adopt(self._context.domain, items)
+                return await self._adopt(self._context.domain, items, guard.origin)
         except TimeoutError:
             raise guard.failed(self.degraded, "its items could not be stored in time") from None
         except Exception as error:
             raise guard.failed(self.degraded, reason(error), error) from None
 
     async def _filter(self, proposed: Candidates) -> Candidates:
-        """What the filters leave; where that is too little, they are asked about more of the catalogue."""
+        """What the filters leave; where that is too little, they are asked about more of the catalogue.
+
+        Where it is nothing, they are asked about all of it, and wishes that nothing meets are lifted.
+        """
         filters = self._composition.filters
         kept = await self._kept(proposed, filters)
         live = len(proposed.catalog.live)
         wider = proposed
         if len(kept) < self._context.size and len(proposed) < live:
-            wider = _widened(proposed, len(self._composition.sources), self._context)
+            wider = self._widened(proposed, self._enough)
             kept = await self._kept(wider, filters, again=True)
             if len(proposed) == 0:
                 self.degraded.append(
                     Degradation("sources", "none proposed anything: filled from the catalogue")
                 )
-        if len(kept) == 0 and any(guard.soft for guard in filters):
-            kept = await self._kept(wider, [guard for guard in filters if not guard.soft], again=True)
-            if len(kept):
-                names = ", ".join(guard.name for guard in filters if guard.soft)
-                self.degraded.append(Degradation(names, "lifted: nothing else was left"))
+        if len(kept) == 0 and (len(wider) < live or any(guard.soft for guard in filters)):
+            kept = await self._relaxed(proposed, self._widened(proposed, live))
         if len(kept) == 0:
             dropped = ", ".join(f"{name} dropped {count}" for name, count in self.removed.items())
             why = f"nothing passed: {dropped}" if live else "the catalogue is empty"
             self.degraded.append(Degradation("slate", why))
         return kept
+
+    async def _relaxed(self, proposed: Candidates, everything: Candidates) -> Candidates:
+        """What the rules leave of the whole catalogue, and of that what the wishes leave, in their order.
+
+        A wish that would leave nothing leaves what is nearest to it instead, so that earlier wishes hold before later
+        ones. Of very many items those that were proposed stay, and others by chance.
+        """
+        filters = self._composition.filters
+        kept = await self._kept(everything, [guard for guard in filters if not guard.soft], again=True)
+        noted, known = len(self.degraded), {entry.component for entry in self.degraded}
+        lifted = []
+        for guard in filters:
+            if not guard.soft or len(kept) == 0:
+                continue
+            told, count = len(self.degraded), len(kept)
+            keep = await self._keep(guard, kept)
+            if not keep.any():
+                if (
+                    len(self.degraded) > told
+                ):  # it failed: that is named, and whether something meets it isn't known
+                    continue
+                keep = await self._nearest(guard, kept)
+                left = int(np.count_nonzero(keep))
+                stay = f"the nearest {left} of them stay" if left < count else "all of them stay"
+                lifted.append(Degradation(guard.name, f"lifted: none of {count} items meets it; {stay}"))
+            kept = self._without(kept, keep, guard.name)
+        self._forget_repeated(noted, known)
+        self.degraded += lifted
+        most = max(self._enough, len(proposed))
+        if len(kept) > most:
+            self._context.step = "fill up"
+            chance = self._context.rng.random(len(kept))
+            chance[np.isin(kept.rows, proposed.rows)] = -1.0
+            kept = kept.take(np.sort(np.argpartition(chance, most)[:most]))
+        return kept
+
+    async def _nearest(self, guard: Guard, candidates: Candidates) -> NDArray[np.bool_]:
+        """The candidates that are nearest to what a wish asks for, some for each place, and those just as near."""
+        count = _NEAREST * self._context.size
+        everything = np.ones(len(candidates), dtype=bool)
+        if guard.distance is None or len(candidates) <= count:
+            return everything
+        distance = await self._scores(guard.distance, candidates)
+        if distance is None:
+            return everything
+        last = np.partition(distance, count - 1)[count - 1]
+        near: NDArray[np.bool_] = distance <= last
+        return near
+
+    @property
+    def _enough(self) -> int:
+        """Into how many candidates the catalogue at large fills up."""
+        return max(_FILL_UP, _NEAREST * self._context.size)
+
+    def _forget_repeated(self, noted: int, known: Container[str]) -> None:
+        """Of the degradations from a place on, forget those of components that had failed before."""
+        self.degraded[noted:] = [entry for entry in self.degraded[noted:] if entry.component not in known]
+
+    def _widened(self, proposed: Candidates, count: int) -> Candidates:
+        """The proposed candidates and some more from the catalogue at large, drawn evenly."""
+        live = proposed.catalog.live
+        more = live
+        if count < len(live):
+            self._context.step = "fill up"
+            more = live[self._context.rng.choice(len(live), count, replace=False)]
+        fresh = np.setdiff1d(more, proposed.rows)
+        bit = np.uint64(1 << len(self._composition.sources))
+        return Candidates(
+            proposed.catalog,
+            np.concatenate((proposed.rows, fresh)),
+            origin=np.concatenate((proposed.origin, np.full(len(fresh), bit))),
+        )
 
     async def _kept(
         self, candidates: Candidates, filters: Sequence[Guard], *, again: bool = False
@@ -244,7 +367,7 @@ class Decision:
             if len(candidates) == 0:
                 break
             candidates = self._without(candidates, await self._keep(guard, candidates), guard.name)
-        self.degraded[noted:] = [entry for entry in self.degraded[noted:] if entry.component not in known]
+        self._forget_repeated(noted, known)
         return candidates
 
     async def _keep(self, guard: Guard, candidates: Candidates) -> NDArray[np.bool_]:
@@ -366,21 +489,6 @@ class Decision:
             why = f"{selection.over_cap} items stand beyond a cap: nothing else was left"
             self.degraded.append(Degradation("slate.max_per", why))
         return order, selection
-
-
-def _widened(proposed: Candidates, bit: int, context: Context) -> Candidates:
-    """The proposed candidates and some more from the catalogue at large."""
-    catalog = proposed.catalog
-    live = catalog.live
-    count = min(len(live), max(_FILL_UP, 4 * context.size))
-    context.step = "fill up"
-    more = live if count == len(live) else live[context.rng.choice(len(live), count, replace=False)]
-    fresh = np.setdiff1d(more, proposed.rows)
-    return Candidates(
-        catalog,
-        np.concatenate((proposed.rows, fresh)),
-        origin=np.concatenate((proposed.origin, np.full(len(fresh), np.uint64(1 << bit)))),
-    )
 
 
 def _unfit(value: Any, wanted: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 
 _DAY = 86_400.0
 

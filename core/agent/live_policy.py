@@ -12,8 +12,10 @@ from typing import Any
 import anyio
 import numpy as np
 
+from ..candidates import Candidates
 from ..components import Policy, State
 from ..config import Step
+from ..context import Context
 from ..errors import ComponentError
 from ..outcomes import Outcomes
 from .steps import reason
@@ -23,31 +25,40 @@ _log = logging.getLogger("tastemaker.learning")
 _BUSY = "it was busy learning"
 _PATIENCE = 0.25
 """Seconds that a decision waits for learning in progress before it goes on without the policy."""
+_MOMENT = 0.02
+"""Seconds that all else may wait for a word that can be done without."""
 
 
 class LivePolicy:
     """One policy of a running agent.
 
+    withheld: fields of the items that it doesn't get to see, each with the reason.
     position: the log position up to which it has learned.
     broken: why it learns no more, empty while it does: what it failed on is missing from its state, so whatever
     came later would make it no fold of the log. The next start tries again from its last checkpoint.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, withheld: Mapping[str, str] | None = None) -> None:
         assert isinstance(step.component, Policy)
         self.step = step
+        self.withheld = withheld or {}
         self.name = step.name
         self.component: Policy = _fresh(step.component)
         self.position = 0
         self.broken = ""
+        self.perceives = type(self.component).perceive is not Policy.perceive
         self.tunes = type(self.component).tune is not Policy.tune
         self.proposes = type(self.component).propose is not Policy.propose
         self.ranks = type(self.component).rank is not Policy.rank
+        self.tells = type(self.component).insight is not Policy.insight
         self._lock = threading.Lock()
         self._untaught = self.state()
 
     def guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """The method, run while nothing else of the policy runs. Raises ComponentError where that takes too long."""
+        """The method, run while nothing else of the policy runs, on what the policy may see.
+
+        Raises ComponentError where it has to wait too long.
+        """
 
         async def call_async(*arguments: Any) -> Any:
             until = time.monotonic() + _PATIENCE
@@ -56,7 +67,10 @@ class LivePolicy:
                     raise ComponentError(_BUSY)
                 await anyio.sleep(0.001)
             try:
-                return await method(*arguments)
+                seen = self._seen(arguments)
+                given = await method(*seen)
+                _give_memo(seen, arguments)
+                return given
             finally:
                 self._lock.release()
 
@@ -64,11 +78,25 @@ class LivePolicy:
             if not self._lock.acquire(timeout=_PATIENCE):
                 raise ComponentError(_BUSY)
             try:
-                return method(*arguments)
+                seen = self._seen(arguments)
+                given = method(*seen)
+                _give_memo(seen, arguments)
+                return given
             finally:
                 self._lock.release()
 
         return call_async if inspect.iscoroutinefunction(method) else call
+
+    def _seen(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arguments of a method as the policy may see them."""
+        return tuple(
+            each.for_policy(self.withheld)
+            if isinstance(each, Context)
+            else each.without(self.withheld)
+            if self.withheld and isinstance(each, Candidates)
+            else each
+            for each in arguments
+        )
 
     def learn(self, outcomes: Outcomes, position: int) -> None:
         """Take in the outcomes that were due up to a log position, unless it is broken."""
@@ -95,6 +123,18 @@ class LivePolicy:
                 said = f"state() returned {type(state).__name__}, not a mapping of names to values"
                 raise ComponentError(f"the policy {self.name!r}: {said}")
             return copy.deepcopy(dict(state))
+
+    def insight(self, user: str) -> str:
+        """What a user's newest outcome changed, in words; empty where it is busy or can't tell."""
+        if not (self.tells and self._lock.acquire(timeout=_MOMENT)):
+            return ""
+        try:
+            return str(self.component.insight(user))
+        except (Exception, SystemExit) as error:
+            _log.warning("the policy %r: insight() %s", self.name, reason(error))
+            return ""
+        finally:
+            self._lock.release()
 
     def snapshot(self) -> tuple[int, State]:
         """The log position up to which it has learned, and what it learned. Raises ComponentError."""
@@ -131,6 +171,13 @@ class LivePolicy:
     def forget(self) -> None:
         """Become as if nothing had been learned."""
         self.load(copy.deepcopy(self._untaught), 0)
+
+
+def _give_memo(seen: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
+    """What a policy wrote on the candidates that it saw belongs to those that they stand for."""
+    for one, other in zip(seen, arguments, strict=True):
+        if one is not other and isinstance(other, Candidates):
+            other.memo = one.memo
 
 
 def _fresh(policy: Policy) -> Policy:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 
 Ints = NDArray[np.intp]
 
@@ -16,15 +16,17 @@ class Rubbish(Exception):
     """A component returned something that its contract doesn't allow."""
 
 
-def raw_items(proposal: Any) -> list[Mapping[str, Any]] | None:
-    """The items of a proposal that are mappings, or None where it holds rows or ids."""
-    if not isinstance(proposal, Sequence) or isinstance(proposal, str) or len(proposal) == 0:
-        return None
-    if not isinstance(proposal[0], Mapping):
-        return None
-    if not all(isinstance(item, Mapping) for item in proposal):
-        raise Rubbish("returned items mixed with something else")
-    return list(proposal)
+def parted(proposal: Any) -> tuple[Any, list[Mapping[str, Any]]]:
+    """A proposal without its raw items, and these. Raises Rubbish."""
+    if not isinstance(proposal, Sequence) or isinstance(proposal, str | bytes):
+        return proposal, []
+    items = [each for each in proposal if isinstance(each, Mapping)]
+    if not items:
+        return proposal, items
+    ids = [each for each in proposal if isinstance(each, str)]
+    if len(ids) + len(items) < len(proposal):
+        raise Rubbish("returned items mixed with something else than ids")
+    return ids, items
 
 
 def proposed_rows(proposal: Any, catalog: CatalogSnapshot) -> Ints:

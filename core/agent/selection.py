@@ -121,6 +121,7 @@ class _Caps:
         self.carries = np.concatenate(parts, axis=1)
         self.limits = np.concatenate(limits)
         self.binding = self.carries.shape[1] > 0
+        self.carriers = np.ascontiguousarray(self.carries.T > 0)
 
     def blocked(self, counts: NDArray[np.float32], room: int, length: int) -> NDArray[np.bool_]:
         """Where one of the first `length` items carries a word with less than `room` left.
@@ -172,6 +173,7 @@ def _greedy(
     value = relevance.copy()
     counts = None if caps is None else np.zeros((draws, len(caps.limits)), dtype=np.float32)
     blocked: NDArray[np.bool_] | None = None
+    closed: NDArray[np.bool_] | None = None  # the words that have reached their cap
     for place in range(size):
         if blocked is not None:
             value[blocked] -= _BLOCKED
@@ -185,8 +187,13 @@ def _greedy(
         np.subtract(relevance, loss, out=value)
         if counts is not None and caps is not None:
             counts += caps.carries[best]
-            if blocked is not None or (counts >= caps.limits).any():
-                blocked = caps.blocked(counts, 1, length)
+            full = counts >= caps.limits
+            fresh = full if closed is None else full & ~closed
+            if fresh.any():
+                closed = full
+                blocked = np.zeros((draws, length), dtype=bool) if blocked is None else blocked
+                for draw, word in zip(*np.nonzero(fresh), strict=True):
+                    blocked[draw] |= caps.carriers[word, :length]
     return slates, over
 
 

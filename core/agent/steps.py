@@ -5,15 +5,18 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from ..components import Component
+from ..components import Component, Connector
+from ..context import Context
 from ..errors import TastemakerError
+from ..service import Service
+from ..service.redaction import redacted
 from ..slate import Degradation
 
 _log = logging.getLogger("tastemaker.agent")
@@ -63,7 +66,17 @@ class Guard:
     label = ""
     weight = 1.0
     on_error = ""
+    origin = ""
     soft = False
+    distance: "Guard | None" = None
+    """Of a filter that is a wish: what says how far candidates are from it."""
+    connectors: Sequence[tuple[str, Connector]] = ()
+    """Those that the component holds, with their names."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a call may ask a service."""
+        return any(isinstance(connector, Service) for _, connector in self.connectors)
 
     def __init__(
         self,
@@ -90,6 +103,9 @@ class Guard:
 
     async def run(self, deadline: Deadline, degraded: list[Degradation], *arguments: Any) -> Any:
         """What the method gives. Raises Failed, with the reason noted in `degraded`."""
+        for name, connector in self.connectors:
+            if connector.trouble:
+                raise self.failed(degraded, f"left out: the connector {name!r}: {connector.trouble}")
         limit = deadline.left()
         if limit <= 0:
             raise self.failed(degraded, "left out: the deadline of the request was reached")
@@ -110,7 +126,7 @@ class Guard:
                 raise
             raise self.failed(degraded, "raised CancelledError") from None
         except (Exception, SystemExit) as error:
-            raise self.failed(degraded, reason(error), error) from None
+            raise self._raised(degraded, error, arguments) from None
         assert scope.cancelled_caught
         raise self.failed(degraded, f"gave no answer within {limit * 1000:.0f} ms")
 
@@ -124,6 +140,16 @@ class Guard:
                 "%s %s", self.name, why, exc_info=None if isinstance(error, TastemakerError) else error
             )
         return Failed(why)
+
+    def _raised(
+        self, degraded: list[Degradation], error: BaseException, arguments: tuple[Any, ...]
+    ) -> Failed:
+        """Note what a call raised, without the credentials that its request came with."""
+        context = arguments[0] if arguments and isinstance(arguments[0], Context) else None
+        if context is None or not context.credentials:
+            return self.failed(degraded, reason(error), error)
+        secrets = [each.get_secret_value() for each in context.credentials.values()]
+        return self.failed(degraded, redacted(reason(error), secrets))  # a traceback could show them
 
     async def _in_thread(self, degraded: list[Degradation], arguments: tuple[Any, ...]) -> Any:
         conduct = self._conduct

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..agent import Agent
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 from ..orchestrator import Orchestrator
 
 _MOST_WRITTEN = 50_000

@@ -25,6 +25,7 @@ from . import (
     performance,
     platform,
     recommendations,
+    services,
     slates,
     training,
     users,
@@ -34,7 +35,11 @@ from .edges import PLUGINS, LastResort, RawPaths, instance
 from .endpoints import add, describe, problem_responses
 from .keys import KeyCheck
 from .limits import Limits
-from .models import InteractionIn, RecommendationRequest, SaveRequest, TrainingRequest
+from .models.interactions import InteractionIn
+from .models.recommendations import RecommendationRequest
+from .models.training import TrainingRequest
+from .models.users import AssessmentIn
+from .models.versions import SaveRequest
 from .names import issues_of
 from .problems import Problem, invalid, problem_of
 
@@ -77,6 +82,7 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
     add(app, "interactions", interactions.ENDPOINTS)
     add(app, "platform", platform.ENDPOINTS)
     add(app, "performance", performance.ENDPOINTS)
+    add(app, "services", services.ENDPOINTS)
     add(app, "training", training.ENDPOINTS)
     for plugin, router in settings.registry.routes():
         problems = problem_responses(["key", "validation", "internal"])
@@ -86,7 +92,11 @@ def create_app(settings: Settings, *, clock: Clock = wall) -> FastAPI:
     add(app, "versions", versions.ENDPOINTS)
 
     keys = [key.get_secret_value() for key in settings.api.keys]
-    describe(app, [RecommendationRequest, InteractionIn, TrainingRequest, SaveRequest], keys=bool(keys))
+    describe(
+        app,
+        [RecommendationRequest, InteractionIn, AssessmentIn, TrainingRequest, SaveRequest],
+        keys=bool(keys),
+    )
     app.add_exception_handler(TastemakerError, _answered)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -109,9 +119,13 @@ def _scheduler(orchestrator: Orchestrator) -> Scheduler:
         figures = orchestrator.performance(job.domain, 1)["total"]
         _log.info(today(job.domain, figures))
 
-    plans = orchestrator.settings.domains
-    actions = {"train": train, "monitor": monitor}
-    return Scheduler(orchestrator.store, plans, orchestrator.clock, actions)
+    def expire(job: Job) -> None:
+        orchestrator.expire_soon(job.domain)
+
+    plans = {name: agent.plan for name, agent in orchestrator.agents.items()}
+    actions = {"train": train, "monitor": monitor, "expire": expire}
+    also = orchestrator.collecting.look if any(plan.collectors for plan in plans.values()) else None
+    return Scheduler(orchestrator.store, plans, orchestrator.clock, actions, also)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -161,6 +175,10 @@ _WORDS = (
     "domains",
     "plugins",
     "performance",
+    "services",
+    "collectors",
+    "admin",
+    "runs",
     "trace",
     "training",
     "policies",

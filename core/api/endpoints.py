@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .models import ProblemDocument
+from .models.problems import ProblemDocument
 from .names import NAME_PATTERN
 from .problems import KINDS, MEDIA_TYPE
 

@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from ..errors import NotFound
 from ..interaction import Interaction
-from ..orchestrator import Orchestrator, Recorded, interaction_id
+from ..orchestrator import Orchestrator
+from ..recording import Recorded, interaction_id
 from .answers import json_answer, orchestrator_of
 from .endpoints import Endpoint, body
-from .models import InteractionIn, Receipt, Results
+from .models.interactions import InteractionIn, Receipt, Results
 from .names import issues
 from .problems import Issue, Problem, invalid, problem_of
 from .reading import json_body
@@ -103,6 +104,7 @@ def _receipt(recorded: Recorded) -> dict[str, Any]:
         "status": "duplicate" if recorded.duplicate else "accepted",
         "position": recorded.position,
         "warnings": recorded.warnings,
+        **({"insight": recorded.insight} if recorded.insight else {}),
     }
 
 

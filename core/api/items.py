@@ -9,12 +9,12 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
+from ..catalog.items import ItemSchema, item_id
 from ..errors import ItemError, NotFound
-from ..items import ItemSchema, item_id
 from .answers import json_answer, orchestrator_of
 from .endpoints import DOMAIN, Endpoint, path_parameter, query_parameter
-from .models import ItemPage, ItemsRemoved, ItemsWritten
+from .models.items import ItemPage, ItemsRemoved, ItemsWritten
 from .problems import Issue, invalid
 from .reading import json_body, name_fault, one, only, query, segment, whole
 

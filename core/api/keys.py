@@ -17,7 +17,7 @@ class KeyCheck:
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
         self._app = app
         # Digests of equal length: how long a comparison takes says nothing of a key.
-        self._keys = [_digest(key.encode()) for key in keys]
+        self._keys = [_key_digest(key.encode()) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check and pass on."""
@@ -29,7 +29,7 @@ class KeyCheck:
         shown = [key for name, value in headers if (key := _key(name, value))]
         if not shown:
             raise _refused("No key was sent.", "is missing")
-        digest = _digest(shown[0])
+        digest = _key_digest(shown[0])
         fits = [hmac.compare_digest(digest, key) for key in self._keys]
         if len(shown) > 1 or not any(fits):
             raise _refused("This key is not known here.", "holds no key that is known here")
@@ -48,7 +48,7 @@ def _key(name: bytes, value: bytes) -> bytes | None:
     return None
 
 
-def _digest(key: bytes) -> bytes:
+def _key_digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 

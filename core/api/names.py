@@ -1,15 +1,26 @@
 """Names and other small values in bodies, and what they are told when they don't fit."""
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from ..catalog.items import typed_value
 from ..errors import ItemError, did_you_mean
-from ..items import typed_value
 from .problems import Issue
 from .reading import name_fault
 
@@ -17,6 +28,8 @@ NAME_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 """What a name looks like, for the OpenAPI document."""
 
 _LONGEST_SITUATION = 16_384
+MOST_CREDENTIALS = 20
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 
 
 def misfit(message: str, hint: str = "") -> PydanticCustomError:
@@ -61,6 +74,31 @@ def _situation(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def credentials(value: Any, connectors: Collection[str]) -> dict[str, SecretStr]:
+    """Tokens by the name of one of the connectors. What is wrong is said without showing them.
+
+    Nor is a name shown that is none of theirs: it may be a token.
+    """
+    if not isinstance(value, dict):
+        raise misfit("must be an object: a token by the name of a connector")
+    if len(value) > MOST_CREDENTIALS:
+        raise misfit(f"must have at most {MOST_CREDENTIALS} tokens")
+    for name, token in value.items():
+        if name not in connectors:
+            there = " and ".join(map(repr, connectors))
+            raise misfit(
+                "has a name that is no connector's of this domain",
+                f"it has {there}" if there else "it has none",
+            )
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise misfit(f"{name!r} must be a token: 1 to 8,192 characters of ASCII without spaces")
+    return {name: SecretStr(token) for name, token in value.items()}
+
+
+def _credentials(value: Any, info: ValidationInfo) -> dict[str, SecretStr]:
+    return credentials(value, (info.context or {}).get("connectors", ()))
+
+
 Name = Annotated[
     str,
     Field(min_length=1, max_length=256, json_schema_extra={"pattern": NAME_PATTERN}),
@@ -74,6 +112,18 @@ Moment = Annotated[
     BeforeValidator(_moment),
     Field(json_schema_extra={"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]}),
 ]
+Credentials = Annotated[
+    dict[str, SecretStr],
+    PlainValidator(_credentials),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "format": "password", "writeOnly": True},
+            "maxProperties": MOST_CREDENTIALS,
+        }
+    ),
+]
+"""Tokens by the name of a connector; the validation's context has these as `connectors`."""
 Situation = Annotated[dict[str, Any], AfterValidator(_situation)]
 
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from .answers import json_answer, orchestrator_of
 from .endpoints import Endpoint, query_parameter
-from .models import Performance
+from .models.performance import Performance
 from .problems import Issue, invalid
 from .reading import name_fault, one, only, query, whole
 

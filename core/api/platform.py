@@ -14,7 +14,7 @@ from ..errors import StoreError
 from ..orchestrator import Orchestrator
 from .answers import json_answer, orchestrator_of
 from .endpoints import Endpoint
-from .models import Domains, Health, Plugins, Readiness
+from .models.platform import Domains, Health, Plugins, Readiness
 from .problems import Problem
 from .reading import only, query
 

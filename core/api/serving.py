@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 from uvicorn.supervisors import Multiprocess
 
 from ..config import Settings, config_path, load
@@ -60,6 +61,7 @@ def serve(
             _serve_by_many(settings, listener, workers, access_log, overrides, lambda: announce(welcome))
         else:
             _show_schedules()
+            _compute_in_one_thread()
             _serve_alone(settings, listener, access_log, lambda: announce(welcome))
     finally:
         listener.close()
@@ -82,6 +84,7 @@ def worker_app() -> FastAPI:
     """The application of one worker process, from the configuration that the first process was given."""
     path = os.environ[_PATH]
     _end_with_parent()
+    _compute_in_one_thread()
     _show_schedules()
     return create_app(load(Path(path) if path else None, overrides=json.loads(os.environ[_OVERRIDES])))
 
@@ -97,6 +100,16 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="tastemaker-parent", daemon=True).start()
+
+
+def _compute_in_one_thread() -> None:
+    """Let numpy's BLAS and OpenMP use one thread, unless the environment says how many.
+
+    A decision's products are small: handing them to further threads, which requests then fight over, takes longer
+    than they do. Several processors are put to use by several workers.
+    """
+    if not any(name in os.environ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")):
+        threadpool_limits(1)
 
 
 def _show_schedules() -> None:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from ..explain import explain
 from .answers import json_answer, orchestrator_of
 from .endpoints import Endpoint, path_parameter, query_parameter
-from .models import LoggedSlate, Trace
+from .models.slates import LoggedSlate, Trace
 from .problems import Issue, invalid
 from .reading import name_fault, one, only, query, segment
 

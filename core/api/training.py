@@ -12,7 +12,7 @@ from ..orchestrator import Orchestrator
 from ..store import TrainingRun
 from .answers import json_answer, orchestrator_of
 from .endpoints import Endpoint, body, path_parameter, query_parameter
-from .models import TrainingRequest, TrainingRunInfo, TrainingRuns
+from .models.training import TrainingRequest, TrainingRunInfo, TrainingRuns
 from .names import issues
 from .problems import Issue, Problem, invalid
 from .reading import json_body, one, only, query, segment, whole

@@ -1,18 +1,22 @@
 """Users: what is known of them, what they did, and forgetting them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio.to_thread
 import orjson
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import NotFound, did_you_mean
 from ..interaction import Interaction
+from ..inventory import HIGHEST, LOWEST, QUESTIONS, assess
 from ..store import Store
 from .answers import json_answer, orchestrator_of
-from .endpoints import Endpoint, path_parameter, query_parameter
-from .models import Erased, PastInteractions, User
+from .endpoints import Endpoint, body, path_parameter, query_parameter
+from .models.users import Assessed, AssessmentIn, Erased, LinkedAccounts, PastInteractions, Unlinked, User
+from .names import issues
 from .problems import Issue, invalid
 from .reading import json_body, one, only, query, segment, whole
 
@@ -48,10 +52,69 @@ async def put_user(request: Request) -> Response:
         raise invalid(
             [Issue("body", "must be an object, the user's profile", 'such as {"languages": ["en"]}')]
         )
-    if len(orjson.dumps(profile)) > _LARGEST_PROFILE:
-        raise invalid([Issue("body", f"is a profile of more than {_LARGEST_PROFILE:,} bytes", "keep less")])
+    _refuse_large(profile)
     await orchestrator_of(request).put_profile(identity, profile)
     return json_answer({"id": identity, "profile": profile})
+
+
+async def assess_user(request: Request) -> Response:
+    """Score answers to the Big Five Inventory, and put the traits into what is known of the user.
+
+    All else that is known of the user stays. The statements themselves are copyrighted: see the guide.
+    """
+    identity = segment(request, "user")
+    try:
+        given = AssessmentIn.model_validate(await json_body(request))
+    except ValidationError as error:
+        raise invalid(issues(error, AssessmentIn, "body")) from None
+    assessment = assess(_answers(given.answers))
+    orchestrator = orchestrator_of(request)
+    time = orchestrator.clock()
+
+    def assessed(profile: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = assessment.laid_over(profile, time)
+        _refuse_large(changed)
+        return changed
+
+    return json_answer(
+        {
+            "id": identity,
+            "traits": assessment.traits,
+            "confidence": assessment.confidence,
+            "answered": assessment.answered,
+            "acquiescence": assessment.acquiescence,
+            "profile": await orchestrator.change_profile(identity, assessed),
+        },
+        201,
+    )
+
+
+def _answers(given: Mapping[str, Any]) -> dict[int, int]:
+    """Raises Problem, which names every bad one."""
+    wrong, answers = [], {}
+    for number, answer in given.items():
+        where = f"body.answers.{number[:16]}"
+        if not (number.isascii() and number.isdigit() and number == str(int(number[:9]))) or not (
+            1 <= int(number) <= QUESTIONS
+        ):
+            wrong.append(Issue(where, "is no statement", f"they are numbered 1 to {QUESTIONS}"))
+        elif isinstance(answer, bool) or not isinstance(answer, int) or not LOWEST <= answer <= HIGHEST:
+            if answer is not None:
+                hint = "1: disagree strongly … 5: agree strongly; null where it was not answered"
+                said = f"must be a whole number from {LOWEST} to {HIGHEST}"
+                wrong.append(Issue(where, said, hint))
+        else:
+            answers[int(number)] = answer
+    if not (wrong or answers):
+        wrong.append(Issue("body.answers", "has no answer", 'such as {"1": 4, "2": 2}'))
+    if wrong:
+        raise invalid(wrong)
+    return answers
+
+
+def _refuse_large(profile: Mapping[str, Any]) -> None:
+    if len(orjson.dumps(profile)) > _LARGEST_PROFILE:
+        raise invalid([Issue("body", f"is a profile of more than {_LARGEST_PROFILE:,} bytes", "keep less")])
 
 
 async def erase_user(request: Request) -> Response:
@@ -60,6 +123,24 @@ async def erase_user(request: Request) -> Response:
     only(query(request), ())
     counts = await orchestrator_of(request).erase(identity)
     return json_answer({"id": identity, **counts})
+
+
+async def accounts(request: Request) -> Response:
+    """The services that a user has linked, without what it takes to act for him there."""
+    identity = segment(request, "user")
+    only(query(request), ())
+    linked = await orchestrator_of(request).accounts.linked(identity)
+    services = [{"service": each.service, "updated": each.updated} for each in linked]
+    return json_answer({"id": identity, "accounts": services})
+
+
+async def unlink(request: Request) -> Response:
+    """Forget the accounts that a user has linked, or that with one service."""
+    identity = segment(request, "user")
+    found = query(request)
+    only(found, ("service",))
+    removed = await orchestrator_of(request).unlink(identity, one(found, "service"))
+    return json_answer({"id": identity, "removed": removed})
 
 
 async def user_interactions(request: Request) -> Response:
@@ -114,9 +195,22 @@ ENDPOINTS = (
         put_user,
         User,
         [_USER],
-        {"type": "object", "additionalProperties": True, "example": {"languages": ["en"], "openness": 0.8}},
+        {
+            "type": "object",
+            "additionalProperties": True,
+            "example": {"languages": ["en"], "traits": {"openness": 80}},
+        },
     ),
     Endpoint("DELETE", _PATH, erase_user, Erased, [_USER]),
+    Endpoint("GET", _PATH + "/accounts", accounts, LinkedAccounts, [_USER]),
+    Endpoint(
+        "DELETE",
+        _PATH + "/accounts",
+        unlink,
+        Unlinked,
+        [_USER, query_parameter("service", "Only that with one service.", type="string")],
+    ),
+    Endpoint("POST", _PATH + "/assessments", assess_user, Assessed, [_USER], body(AssessmentIn), status=201),
     Endpoint(
         "GET",
         _PATH + "/interactions",

@@ -12,7 +12,7 @@ from ..learning import PolicyVersions
 from ..learning.versions import Promotion
 from .answers import json_answer, orchestrator_of
 from .endpoints import DOMAIN, Endpoint, body, path_parameter
-from .models import (
+from .models.versions import (
     Promoted,
     SaveRequest,
     VersionDetails,

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from . import (
+    collecting,
     configuration,
+    doctor,
     domains,
     evaluating,
     explaining,
@@ -57,6 +59,8 @@ app.command("serve")(serving.serve)
 app.command("validate")(configuration.validate)
 app.command("recommend")(recommending.recommend)
 app.command("import")(importing.import_file)
+app.command("collect")(collecting.collect)
+app.command("doctor")(doctor.doctor)
 app.command("explain")(explaining.explain)
 app.command("rewards")(rewards.rewards)
 app.command("performance")(performance.performance)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .failing import guarded
-from .options import ConfigOption, JsonOption, SetOption, settings_of
+from .options import ConfigOption, JsonOption, SetOption, existing_store, settings_of
 from .output import Column, as_json, say, table
 
 if TYPE_CHECKING:
@@ -53,16 +53,10 @@ def _facts(plan: "DomainPlan", items: int | None) -> dict[str, object]:
 
 
 def _item_counts(settings: "Settings") -> dict[str, int]:
-    """Items by domain; nothing where the store isn't there yet, which looking would make."""
-    from pathlib import Path
-
-    from ..store import Store
-
-    url = settings.store.get_secret_value()
-    scheme, _, rest = url.partition(":///")
-    if scheme.startswith("sqlite") and not Path(rest.partition("?")[0]).is_file():
+    """Items by domain; nothing where the store isn't there yet."""
+    store = existing_store(settings)
+    if store is None:
         return {}
-    store = Store(url)
     try:
         return {name: store.count_items(name) for name in settings.domains}
     finally:

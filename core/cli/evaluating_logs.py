@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from ..collection import Fault, Record
+from ..catalog.items import typed_value
+from ..clock import wall
+from ..collection import Collection, Fault, Record
 from ..errors import EvaluationError, ItemError, did_you_mean
-from ..items import typed_value
 from .failing import FAILED, Misuse
 from .output import Column, as_json, counted, note, say, table
 from .tables import check_columns, progress_bar, show_faults, table_of
@@ -54,7 +55,8 @@ def evaluate_table(
             raise Misuse(f"--{option}: {file} has no column {column!r}{did_you_mean(column, found)}")
     held = {field: column for field, column in placed.items() if column in found} | aims
     with progress_bar(f"reading {file.name}", reader.size()) as progress:
-        values, faults, rejected = _read(reader.collect(), held, progress)
+        rows = reader.collect(Collection("", wall()))
+        values, faults, rejected = _read(rows, held, progress)
     if not values["reward"]:
         show_faults([f"{fault.where}: {fault.message}" for fault in faults], rejected)
         raise EvaluationError(f"{file} has no row that can be evaluated")

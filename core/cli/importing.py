@@ -13,6 +13,7 @@ from .tables import Table, check_columns, progress_bar, show_faults, table_of
 
 if TYPE_CHECKING:
     from ..config import DomainPlan, Settings
+    from ..stock.ingest import Report
 
 _INTERACTION = ["user", "item", "kind", "time", "value", "id", "slate", "position"]
 
@@ -75,32 +76,11 @@ def import_file(
 def _import_items(
     settings: "Settings", plan: "DomainPlan", reader: Table, file: Path, mapped: dict[str, str], *, json: bool
 ) -> None:
-    from dataclasses import replace
-
-    from ..components import Collector
-    from ..ingest import ingest
-    from ..store import Store
-
-    schema = plan.items.schema
-    wanted = {"id": mapped.get(schema.id, schema.id)}
-    found = check_columns(reader, file, wanted, "name it with --id")
-    absent = [name for name in schema.fields if mapped.get(name, name) not in found]
-    store = Store(settings.store.get_secret_value())
     try:
-        with progress_bar(f"reading {file.name}", reader.size()) as progress:
-            report = ingest(
-                store,
-                plan.name,
-                replace(schema, separator=reader.separator),
-                cast("Collector", reader),
-                "import",
-                progress=progress,
-            )
+        report, absent = _written(settings, plan, reader, file, mapped)
     except KeyboardInterrupt:
         note("stopped: nothing was imported")
         raise typer.Exit(STOPPED) from None
-    finally:
-        store.close()
     kept = report.written + report.unchanged
     if json:
         faults = [{"where": fault.where, "message": fault.message} for fault in report.faults]
@@ -119,3 +99,36 @@ def _import_items(
             say(f"{file} holds no rows")
     if not kept and report.rejected:
         raise typer.Exit(FAILED)
+
+
+def _written(
+    settings: "Settings", plan: "DomainPlan", reader: Table, file: Path, mapped: dict[str, str]
+) -> "tuple[Report, list[str]]":
+    """What became of the file's rows, and the fields that it has no column for."""
+    from dataclasses import replace
+
+    from ..components import Collector
+    from ..stock.ingest import ingest
+    from ..stock.sample import drop_sample, has_others
+    from ..store import Store
+
+    schema = plan.items.schema
+    wanted = {"id": mapped.get(schema.id, schema.id)}
+    found = check_columns(reader, file, wanted, "name it with --id")
+    absent = [name for name in schema.fields if mapped.get(name, name) not in found]
+    store = Store(settings.store.get_secret_value())
+    try:
+        with progress_bar(f"reading {file.name}", reader.size()) as progress:
+            report = ingest(
+                store,
+                plan.name,
+                replace(schema, separator=reader.separator),
+                cast("Collector", reader),
+                "import",
+                progress=progress,
+            )
+        if has_others(store, plan):
+            drop_sample(store, plan)
+        return report, absent
+    finally:
+        store.close()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
-from ..collection import Fault, Record
+from ..catalog.items import item_id, typed_value
+from ..collection import Collection, Fault, Record
 from ..errors import ItemError
 from ..interaction import Interaction
-from ..items import item_id, typed_value
 from .failing import FAILED
 from .output import as_json, counted, note, say
 from .tables import Table, check_columns, progress_bar, show_faults
@@ -86,7 +86,8 @@ async def _log(
     async with Orchestrator(settings, follow=False) as tastemaker:
         now = tastemaker.clock()
         try:
-            for batch in _batches(_interactions(reader.collect(), domain, kind, now, report, progress)):
+            rows = reader.collect(Collection(domain, now))
+            for batch in _batches(_interactions(rows, domain, kind, now, report, progress)):
                 for recorded in await tastemaker.record(batch):
                     if recorded.duplicate:
                         report.duplicate += 1

@@ -72,12 +72,15 @@ def plugin(
     out: Annotated[
         Path | None, typer.Option(help="The folder to make; else tastemaker-NAME here.", show_default=False)
     ] = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="Begin with a connector to a service, and what it brings.")
+    ] = False,
 ) -> None:
     """Write a Python package with a plugin that works, and with its tests."""
     from ..scaffold import begin_plugin
 
     folder = out or Path(f"tastemaker-{name.replace('_', '-')}")
-    for path in begin_plugin(name, folder):
+    for path in begin_plugin(name, folder, service=service):
         say(f"wrote {path}")
     say("\nIt works as it is. Try:")
     place = folder if folder.is_absolute() else f"./{folder}"

@@ -11,6 +11,7 @@ from .failing import Misuse
 
 if TYPE_CHECKING:
     from ..config import DomainPlan, Settings
+    from ..store import Store
 
 ConfigOption = Annotated[
     Path | None,
@@ -48,6 +49,17 @@ def plan_of(settings: "Settings", domain: str) -> "DomainPlan":
         known = did_you_mean(domain, settings.domains) or "; none is configured"
         raise Misuse(f"no domain is called {domain!r} in {settings.path}{known}")
     return plan
+
+
+def existing_store(settings: "Settings") -> "Store | None":
+    """The store; None where it isn't there yet, and opening it would make it. Raises StoreError."""
+    from ..store import Store
+
+    url = settings.store.get_secret_value()
+    scheme, _, rest = url.partition(":///")
+    if scheme.startswith("sqlite") and not Path(rest.partition("?")[0]).is_file():
+        return None
+    return Store(url)
 
 
 def only(settings: "Settings", plan: "DomainPlan") -> "Settings":

@@ -29,11 +29,11 @@ class Column:
     width: int | None = None
 
 
-def table(columns: Sequence[Column | str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns' titles."""
+def table(columns: Sequence[Column | str], rows: Sequence[Sequence[object]], gap: int = 2) -> None:
+    """Print rows under their columns' titles; gap: spaces between two columns."""
     from rich.table import Table
 
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for column in columns:
         each = Column(column) if isinstance(column, str) else column
         justify: Literal["right", "left"] = "right" if each.right else "left"

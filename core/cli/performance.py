@@ -13,7 +13,7 @@ _RATES = {
     "click_through_rate": "acted",
     "positive_rate": "good",
     "like_rate": "liked",
-    "skip_rate": "skipped",
+    "skip_rate": "skips",
     "completion_rate": "whole",
     "exploration_share": "tried",
     "coverage": "cover",
@@ -56,7 +56,9 @@ def performance(
         return
     _show("day", [line for line in found["days"] if line["slates"]], total)
     say()
-    _show("version", found["versions"], None)
+    _show("versions", [{**line, "versions": n} for n, line in enumerate(found["versions"], 1)], None)
+    for line in legend([line["version"] for line in found["versions"]]):
+        say(line)
     say()
     rows = [
         [line["item"], line["shown"], f"{line['share']:.1%}", f"{line['reward']:+.2f}"]
@@ -78,11 +80,34 @@ def _show(key: str, lines: list[dict[str, Any]], total: dict[str, Any] | None) -
     rows = [[line[key], *_cells(line)] for line in lines]
     if total is not None and len(lines) > 1:
         rows.append(["together", *_cells(total)])
-    width = min(max(len(str(row[0])) for row in rows), 24)
-    table([Column(key, whole=True, width=width), *(Column(head, right=True) for head in heads)], rows)
+    width = max(len(str(row[0])) for row in rows)
+    # A terminal has 80 columns: all of them are needed.
+    table(
+        [Column(key, width=max(width, len(key))), *(Column(head, right=True) for head in heads)], rows, gap=1
+    )
+
+
+def legend(combinations: list[str]) -> list[str]:
+    """Which versions the numbered lines are of: all of them for the first, then those that are others.
+
+    >>> legend(["mood@2, taste@6", "mood@2, taste@7"])
+    ['  1  mood@2, taste@6', '  2  … with taste@7']
+    """
+    lines, before = [], list[str]()
+    for number, names in enumerate(combinations, 1):
+        each = names.split(", ")
+        others = [name for name in each if name not in before]
+        same = bool(before) and len(before) == len(each) and len(others) < len(each)
+        lines.append(f"{number:>3}  {'… with ' if same else ''}{', '.join(others if same else each)}")
+        before = each
+    return lines
 
 
 def _cells(line: dict[str, Any]) -> list[str]:
-    rates = ["–" if line[name] is None else f"{line[name]:.1%}" for name in _RATES]
+    rates = ["–" if line[name] is None else _percent(line[name]) for name in _RATES]
     reward = "–" if line["reward_per_slate"] is None else f"{line['reward_per_slate']:+.2f}"
     return [f"{line['slates']:,}", f"{line['people']:,}", reward, *rates, f"{line['entropy_bits']:.1f}"]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.9995 else "100%"

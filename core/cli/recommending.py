@@ -21,9 +21,9 @@ from .options import (
 from .output import Column, as_json, console, counted, say, table
 
 if TYPE_CHECKING:
+    from ..catalog.items import ItemSchema
     from ..config import DomainPlan, Settings
     from ..context import Request
-    from ..items import ItemSchema
     from ..slate import Pick, Slate
 
 _TITLES = ("title", "name", "headline", "label", "subject", "description")
@@ -61,7 +61,7 @@ def recommend(
     """Recommend items to a user, and log the slate."""
     import asyncio
 
-    from ..items import item_id
+    from ..catalog.items import item_id
 
     try:
         user = item_id(user, "USER")

@@ -12,7 +12,7 @@ from .output import note
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..collection import Fault, Record
+    from ..collection import Collection, Fault, Record
     from ..registry import Registry
 
 READER = "files.table"
@@ -24,7 +24,7 @@ class Table(Protocol):
 
     separator: str
 
-    def collect(self) -> "Iterable[Record | Fault]":
+    def collect(self, collection: "Collection") -> "Iterable[Record | Fault]":
         """Rows and faults."""
 
     def size(self) -> int:

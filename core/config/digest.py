@@ -20,6 +20,7 @@ def digest(
     reward: Component,
     slate: SlateOptions,
     learning: LearningOptions,
+    withheld: Mapping[str, str] | None = None,
 ) -> str:
     """16 hexadecimal digits. Of the order of keys, only that of steps in a section counts."""
     whole = {
@@ -35,6 +36,8 @@ def digest(
         "slate": _bare(slate),
         "learning": _deciding(learning),
     }
+    if withheld:
+        whole["withheld"] = sorted(withheld)
     return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -64,12 +64,14 @@ class MapNode:
     """A mapping; keys are the texts that were written.
 
     keys: the mark of each key. replaces: it takes the place of what it is laid over, instead of merging.
+    removed: the marks of the nulls that took out what was below, by key, and by `key.child` of a mapping.
     """
 
     mark: Mark
     entries: "Mapping[str, Node]" = field(default_factory=dict)
     keys: Mapping[str, Mark] = field(default_factory=dict)
     replaces: bool = False
+    removed: Mapping[str, Mark] = field(default_factory=dict)
 
     def at(self, key: str) -> Mark:
         """The mark of a key, or of the mapping where there is no such key."""

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from ..catalog.items import ItemSchema
 from ..errors import ComponentError, did_you_mean
-from ..items import ItemSchema
 from .markers import field_faults
 from .words import words
 

@@ -13,6 +13,8 @@ from .marks import Mark, Origin
 from .problems import Problems
 
 STEP_SECTIONS = ("sources", "filters", "scorers", "policies")
+"""The sections of a domain that hold the steps of a request."""
+SECTIONS = ("connectors", *STEP_SECTIONS, "collectors")
 """The sections of a domain that hold named entries."""
 
 
@@ -20,17 +22,23 @@ def merge(low: MapNode, high: MapNode) -> MapNode:
     """`high` laid over `low`."""
     if high.replaces or _other_component(low, high):
         low = MapNode(high.mark)
-    entries, keys = dict(low.entries), dict(low.keys)
+    entries, keys, removed = dict(low.entries), dict(low.keys), dict(low.removed)
     for key, node in high.entries.items():
         if isinstance(node, ScalarNode) and node.value is None and not node.missing:
-            entries.pop(key, None)
+            gone = entries.pop(key, None)
             keys.pop(key, None)
+            inner = gone.entries if isinstance(gone, MapNode) else ()
+            removed |= (
+                {}
+                if gone is None
+                else dict.fromkeys([key, *(f"{key}.{child}" for child in inner)], node.mark)
+            )
             continue
         below = entries.get(key)
         if isinstance(node, MapNode):
             node = merge(below if isinstance(below, MapNode) else MapNode(node.mark), node)
         entries[key], keys[key] = node, _nearer(keys.get(key), high.keys[key])
-    return MapNode(_nearer(low.mark, high.mark), entries, keys)
+    return MapNode(_nearer(low.mark, high.mark), entries, keys, removed=removed)
 
 
 def _nearer(low: Mark | None, high: Mark) -> Mark:
@@ -52,11 +60,11 @@ def named(domain: MapNode) -> MapNode:
     An entry is named after its component: `similar` for `catalog.similar`, then `similar_2`, `similar_3`.
     """
     entries = dict(domain.entries)
-    for section in STEP_SECTIONS:
+    for section in SECTIONS:
         listed = entries.get(section)
         if isinstance(listed, ListNode):
             entries[section] = _by_name(listed)
-    return MapNode(domain.mark, entries, domain.keys, domain.replaces)
+    return MapNode(domain.mark, entries, domain.keys, domain.replaces, domain.removed)
 
 
 def _by_name(listed: ListNode) -> MapNode:

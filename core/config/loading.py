@@ -6,41 +6,49 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
+from ..components import Connector
 from ..plugin_import import PluginProblem
 from ..registry import Registry
-from .compose import Composer
+from .compose import compose
 from .document import ListNode, MapNode, ScalarNode, missing, parse
 from .layers import override, stack
 from .marks import Mark, Origin
-from .options import ApiOptions
+from .options import AccountsOptions, ApiOptions
 from .presets import Presets
 from .problems import Problems
+from .reading import known_keys, mapping, section, text
 from .settings import DomainPlan, Settings
 from .store_url import DEFAULT_STORE, store_url
-from .validation import validated
 
-TOP_KEYS = ("version", "store", "plugins", "api", "domains")
+TOP_KEYS = ("version", "store", "cache", "accounts", "plugins", "api", "domains")
 
 RESERVED = frozenset(
     {"users", "interactions", "slates", "domains", "plugins", "admin", "training", "openapi", "docs"}
 )
 """Words of the API's own paths, which no domain may be called."""
 
+DEFAULT_CACHE = "memory://"
+
 DOMAIN_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
 
 
 def load(
-    path: Path | None, *, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+    path: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    offline: bool = False,
 ) -> Settings:
     """The settings of a configuration file, of `config.local.yaml` beside it, and of overrides.
 
     path: None takes config.yaml in the current folder, else the one that comes with Tastemaker.
     overrides: such as `domains.music.slate.size=5`; their relative paths start at the current folder.
+    offline: connectors to services count as switched off.
     Raises ConfigError, which carries every problem.
     """
-    return _Loader(overrides, environ).load(path)
+    return _Loader(overrides, environ, offline).load(path)
 
 
 def config_path(path: Path | None) -> Path:
@@ -52,14 +60,14 @@ def config_path(path: Path | None) -> Path:
 
 
 class _Loader:
-    def __init__(self, overrides: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, overrides: Sequence[str], environ: Mapping[str, str], offline: bool) -> None:
         self._overrides, self._environ = overrides, environ
         self._problems = Problems()
         self._registry = Registry()
         self._incomplete: set[str] = set()
         self._unreadable = False
-        self._composer = Composer(self._registry, self._problems)
-        self._presets = Presets(self._registry, environ, self._problems, self._composer.blame)
+        self._offline = offline
+        self._presets = Presets(self._registry, environ, self._problems)
 
     def load(self, path: Path | None) -> Settings:
         file = config_path(path)
@@ -70,12 +78,14 @@ class _Loader:
         if self._unreadable:
             self._problems.check()  # the rest would be told of what was never read
         tree = stack(layers)
-        self._composer.known_keys(tree, TOP_KEYS)
+        known_keys(tree, TOP_KEYS, self._problems)
         self._version(tree)
         store = self._store(tree, Path.cwd() if packaged else origin.folder)
+        cache = text(tree, "cache", DEFAULT_CACHE, self._problems)
         self._plugins(tree)
-        api_node = self._composer.mapping(tree, "api")
-        api = validated(ApiOptions, api_node or MapNode(tree.mark), self._problems, title="'api'")
+        memory = self._memory(tree, cache)
+        accounts = section(tree, "accounts", AccountsOptions, self._problems)
+        api = section(tree, "api", ApiOptions, self._problems)
         tree = self._resolved(tree, layers)
         domains = self._domains(tree)
         for scalar in missing(tree):
@@ -86,7 +96,16 @@ class _Loader:
             )
         self._problems.check()
         return Settings(
-            file, SecretStr(store), api or ApiOptions(), domains, self._registry, tree, tuple(self._overrides)
+            file,
+            SecretStr(store),
+            api or ApiOptions(),
+            domains,
+            self._registry,
+            tree,
+            tuple(self._overrides),
+            SecretStr(cache),
+            memory,
+            accounts or AccountsOptions(),
         )
 
     def _layers(self, file: Path, origin: Origin) -> list[MapNode]:
@@ -94,8 +113,8 @@ class _Loader:
         local = file.with_name(f"{file.stem}.local{file.suffix}")
         if local.is_file():
             layers += self._file(local, Origin(str(local), local.name, origin.folder, rank=1))
-        for text in self._overrides:
-            layer = override(text, Path.cwd(), self._environ, self._problems)
+        for written in self._overrides:
+            layer = override(written, Path.cwd(), self._environ, self._problems)
             layers += [layer] if layer is not None else []
         return layers
 
@@ -123,17 +142,39 @@ class _Loader:
 
     def _store(self, tree: MapNode, folder: Path) -> str:
         node = tree.entries.get("store")
-        text = self._composer.text(tree, "store", DEFAULT_STORE)
+        url = text(tree, "store", DEFAULT_STORE, self._problems)
         if node is None:
-            return store_url(text, folder)
+            return store_url(url, folder)
         if isinstance(node, ScalarNode) and node.missing:
-            return text
+            return url
         try:
             home = node.mark.origin.folder if node.mark.origin.rank >= 1 else folder
-            return store_url(text, home)
+            return store_url(url, home)
         except ValueError as error:
             self._problems.add("E05", f"'store' {error}", node.mark)
-            return text
+            return url
+
+    def _memory(self, tree: MapNode, url: str) -> Connector | None:
+        """The connector behind `cache`, None where that is this process's memory or `problems` say what is wrong."""
+        node = tree.entries.get("cache")
+        scheme, found, _ = url.partition("://")
+        if node is None or scheme == "memory" or (isinstance(node, ScalarNode) and node.missing):
+            return None
+        if not found:
+            said = "'cache' must be a URL such as memory:// or redis://localhost:6379/0"
+            self._problems.add("E05", said, node.mark)
+            return None
+        try:
+            secure = scheme.endswith("s") and scheme not in self._registry.names()  # as rediss:// is
+            kind = self._registry.component(f"{scheme[:-1] if secure else scheme}.memory", "connector")
+            memory = kind.model_validate({"url": url})
+        except PluginProblem as problem:
+            self._problems.blame(problem, node.mark)
+        except ValidationError:  # it may hold a password
+            self._problems.add("E05", f"'cache' is no URL of the kind {scheme}://", node.mark)
+        else:
+            return memory if isinstance(memory, Connector) else None
+        return None
 
     def _plugins(self, tree: MapNode) -> None:
         node = tree.entries.get("plugins")
@@ -154,11 +195,11 @@ class _Loader:
                     name = self._registry.add_file(item.mark.origin.folder / name)
                 self._registry.load(name)
             except PluginProblem as problem:
-                self._composer.blame(problem, item.mark)
+                self._problems.blame(problem, item.mark)
 
     def _resolved(self, tree: MapNode, layers: Sequence[MapNode]) -> MapNode:
         """The tree with every domain laid over its presets."""
-        domains = self._composer.mapping(tree, "domains")
+        domains = mapping(tree, "domains", self._problems)
         if domains is None:
             return tree
         resolved = dict(domains.entries)
@@ -195,8 +236,10 @@ class _Loader:
                 if not (isinstance(node, ScalarNode) and node.missing):
                     said = f"the domain {name!r} must be a mapping"
                     self._problems.add("E05", said, node.mark, "such as {extends: music}")
-            elif (
-                plan := self._composer.domain(name, node, complete=name not in self._incomplete)
-            ) is not None:
+            elif (plan := self._plan(name, node)) is not None:
                 plans[name] = plan
         return plans
+
+    def _plan(self, name: str, node: MapNode) -> DomainPlan | None:
+        complete = name not in self._incomplete
+        return compose(name, node, self._registry, self._problems, offline=self._offline, complete=complete)

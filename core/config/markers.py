@@ -2,14 +2,15 @@
 
 import types
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ..catalog.items import ItemSchema
 from ..components import ConfigFile, FieldOf
 from ..errors import did_you_mean
-from ..items import ItemSchema
 
 Loc = tuple[str | int, ...]
 """A place in options: keys and positions; a last step of KEY means the mapping's key itself."""
@@ -24,17 +25,14 @@ def marked(model: type[BaseModel], values: Mapping[str, Any]) -> Iterator[tuple[
 
     values: by option name, raw or validated.
     """
-    for name, field in model.model_fields.items():
+    for name, field in _options(model):
         if name in values:
             yield from _walk(field.annotation, field.metadata, values[name], (field.alias or name,))
 
 
 def field_faults(model: BaseModel, schema: ItemSchema) -> Iterator[tuple[Loc, str, str]]:
     """Options that name no field of the items, or one of a type that doesn't fit: place, message and hint."""
-    values = {name: getattr(model, name) for name in type(model).model_fields}
-    for loc, marker, value in marked(type(model), values):
-        if not isinstance(marker, FieldOf):
-            continue
+    for loc, marker, value in _fields(model):
         option = str(next(step for step in loc if isinstance(step, str)))
         fitting = schema.of_type(*marker.types) if marker.types else list(schema.fields)
         if value not in schema.fields:
@@ -48,6 +46,49 @@ def field_faults(model: BaseModel, schema: ItemSchema) -> Iterator[tuple[Loc, st
                 f"{option!r} needs a field of the type {wanted}, and {value!r} is {schema.fields[value]}",
                 f"fields that fit: {fits}",
             )
+
+
+def named_fields(model: BaseModel) -> Iterator[tuple[Loc, str]]:
+    """The items' fields that options name, and where."""
+    return ((loc, name) for loc, _, name in _fields(model))
+
+
+def _fields(model: BaseModel) -> Iterator[tuple[Loc, FieldOf, Any]]:
+    values = {name: getattr(model, name) for name in type(model).model_fields}
+    for loc, marker, value in marked(type(model), values):
+        if isinstance(marker, FieldOf):
+            yield loc, marker, value
+
+
+def _options(model: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
+    """The options of a model that may hold something marked; all, where its types aren't known yet."""
+    return _holding(model) if model.__pydantic_complete__ else model.model_fields.items()
+
+
+@lru_cache(maxsize=1024)
+def _holding(model: type[BaseModel]) -> tuple[tuple[str, FieldInfo], ...]:
+    return tuple(
+        (name, field)
+        for name, field in model.model_fields.items()
+        if _may_hold(field.annotation, field.metadata)
+    )
+
+
+def _may_hold(annotation: Any, metadata: Iterable[Any], outside: frozenset[Any] = frozenset()) -> bool:
+    """Whether a value of a type can hold something marked. outside: models and aliases that it was reached through."""
+    if any(isinstance(mark, Marker) for mark in metadata):
+        return True
+    arguments = get_args(annotation)
+    if hasattr(annotation, "__value__"):  # a `type X = …` alias
+        return annotation not in outside and _may_hold(annotation.__value__, (), outside | {annotation})
+    if get_origin(annotation) is Annotated:
+        return _may_hold(arguments[0], arguments[1:], outside)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields, inside = annotation.model_fields.values(), outside | {annotation}
+        return annotation not in outside and any(
+            _may_hold(field.annotation, field.metadata, inside) for field in fields
+        )
+    return any(_may_hold(argument, (), outside) for argument in arguments)
 
 
 def _walk(
@@ -70,7 +111,7 @@ def _walk(
             for arm in arguments:
                 yield from _walk(arm, (), value, loc)
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, field in annotation.model_fields.items():
+        for name, field in _options(annotation):
             inner = _member(value, name, field)
             yield from _walk(field.annotation, field.metadata, inner, (*loc, field.alias or name))
     elif isinstance(value, Mapping) and len(arguments) == 2:

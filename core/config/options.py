@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from ..accounts import is_key
 from ..components import WordField
 
 _SHORTEST_KEY = 8
@@ -15,6 +16,16 @@ class Options(BaseModel):
     """Options of the core's own; unknown ones are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ItemsOptions(Options):
+    """How many items a domain holds."""
+
+    most: int | None = Field(
+        default=None,
+        ge=1,
+        description="Beyond so many, items from outside that nobody has done anything with leave, the oldest first.",
+    )
 
 
 class SlateOptions(Options):
@@ -67,6 +78,18 @@ def _cron(expression: str) -> str:
             "must be a cron expression of minute, hour, day, month and weekday, such as `0 2 * * *`"
         ) from None
     return expression
+
+
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def seconds(text: str) -> float:
+    """A time such as 5m, 6h, 1d or 2w in seconds.
+
+    >>> seconds("6h")
+    21600.0
+    """
+    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def _ago(text: str) -> str:
@@ -136,6 +159,7 @@ class TrainingOptions(Options):
     )
     margin: float = Field(
         default=0.0,
+        ge=0,
         description="How much better it must be, in units of the reward: the low end of the 95 % interval.",
     )
     schedules: Schedules = Field(default=Schedules(), description="When a server trains by itself.")
@@ -178,10 +202,52 @@ class ApiOptions(Options):
     body_limit_bytes: int = Field(default=1_048_576, ge=1024, description="Longest body of a request.")
 
 
-class EntryKeys(Options):
+def _fernet_key(key: SecretStr) -> SecretStr:
+    if key.get_secret_value() and not is_key(key.get_secret_value()):
+        raise ValueError(
+            "must be a key of 32 bytes in URL-safe base64, as docs/configuration.md shows how to make"
+        )
+    return key
+
+
+def _given(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    return tuple(key for key in keys if key.get_secret_value())
+
+
+class AccountsOptions(Options):
+    """Accounts that users have with services."""
+
+    keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_fernet_key)], ...], AfterValidator(_given)] = (
+        Field(
+            default=(),
+            description="Keys that they are encrypted under: the first one encrypts, all decrypt; none: none are kept.",
+        )
+    )
+
+
+class Switch(Options):
+    """What can be switched off."""
+
+    enabled: bool = Field(default=True, description="Whether this takes part.")
+
+
+class EntryKeys(Switch):
     """The core's keys of an entry that the core can leave out."""
 
-    enabled: bool = Field(default=True, description="Whether this entry takes part.")
+    without: str | tuple[str, ...] = Field(
+        default=(),
+        description="A connector by its name, or several: the entry takes part only where none is configured.",
+    )
+
+
+class CollectorKeys(EntryKeys):
+    """The core's keys of a collector that runs by itself."""
+
+    every: Ago = Field(default="1d", description="Time from one run to the next, such as 5m, 6h or 1d.")
+    replace: bool = Field(
+        default=False,
+        description="Whether items of its origin that a run doesn't bring any more are removed.",
+    )
 
 
 class StepKeys(EntryKeys):
@@ -213,9 +279,9 @@ class WeightedKeys(StepKeys):
     weight: float = Field(default=1.0, description="Its scores are multiplied by this and added up.")
 
 
-KEYS_OF_KIND: dict[str, type[EntryKeys]] = {
-    "connector": EntryKeys,
-    "collector": EntryKeys,
+KEYS_OF_KIND: dict[str, type[Switch]] = {
+    "connector": Switch,
+    "collector": CollectorKeys,
     "source": StepKeys,
     "filter": FilterKeys,
     "scorer": WeightedKeys,

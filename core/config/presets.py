@@ -1,6 +1,6 @@
 """`extends`: the chain of presets that a domain stands on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..plugin_import import PluginProblem
@@ -19,9 +19,8 @@ class Presets:
         registry: Registry,
         environ: Mapping[str, str],
         problems: Problems,
-        blame: Callable[[PluginProblem, Mark], None],
     ) -> None:
-        self._registry, self._environ, self._problems, self._blame = registry, environ, problems, blame
+        self._registry, self._environ, self._problems = registry, environ, problems
         self._read: dict[str, MapNode | None] = {}
 
     def resolve(self, layers: list[MapNode]) -> tuple[MapNode, bool]:
@@ -48,7 +47,7 @@ class Presets:
         try:
             name, path = self._registry.preset(extends.value)
         except PluginProblem as problem:
-            self._blame(problem, extends.mark)
+            self._problems.blame(problem, extends.mark)
             return None
         if name in chain:
             circle = " → ".join([*chain[chain.index(name) :], name])

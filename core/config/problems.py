@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
+from ..plugin_import import PluginProblem
 from .marks import Mark
 
 CODES: dict[str, str] = {
@@ -20,6 +21,8 @@ CODES: dict[str, str] = {
     "E11": "file can't be read",
     "E12": "unknown field",
     "E13": "names that clash",
+    "E14": "no such connector",
+    "E15": "terms forbid to learn from it",
 }
 """The stable codes; docs/configuration.md explains each."""
 
@@ -64,12 +67,21 @@ class Problems:
 
     def __init__(self) -> None:
         self._ranks: dict[Problem, int] = {}
+        self._blamed: set[str] = set()
 
     def add(self, code: str, message: str, mark: Mark, hint: str = "") -> None:
         """Note one problem; the same one twice counts once."""
         file, message, hint = map(_printable, (mark.origin.name, message, hint.removeprefix("; ")))
         problem = Problem(code, message, file, mark.line, mark.column, hint)
         self._ranks.setdefault(problem, mark.origin.rank)
+
+    def blame(self, problem: PluginProblem, mark: Mark) -> None:
+        """Note what is wrong with a plugin; of one that is broken, once."""
+        if problem.code in ("E08", "E13"):
+            if str(problem) in self._blamed:
+                return
+            self._blamed.add(str(problem))
+        self.add(problem.code, problem.message, mark, problem.hint)
 
     def __bool__(self) -> bool:
         return bool(self._ranks)

@@ -6,15 +6,24 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from ..components import KINDS, Component, Embedder, kind_of
-from ..items import FIELD_TYPES
+from ..catalog.items import FIELD_TYPES
+from ..components import KINDS, Component, Embedder, kind_of, only_tunes
 from ..plugin_import import PluginProblem
 from ..registry import Registry, summary
 from ..rewards import NOT_KINDS, RewardTable
-from .compose import ENTRY_NAME, KIND_OF_SECTION
-from .layers import STEP_SECTIONS
-from .loading import DOMAIN_NAME, RESERVED
-from .options import KEYS_OF_KIND, ApiOptions, EntryKeys, LearningOptions, SlateOptions
+from .entries import ENTRY_NAME, KIND_OF_SECTION
+from .holding import wanted
+from .layers import SECTIONS
+from .loading import DEFAULT_CACHE, DOMAIN_NAME, RESERVED
+from .options import (
+    KEYS_OF_KIND,
+    AccountsOptions,
+    ApiOptions,
+    ItemsOptions,
+    LearningOptions,
+    SlateOptions,
+    Switch,
+)
 from .store_url import DEFAULT_STORE
 
 Schema = dict[str, Any]
@@ -58,6 +67,8 @@ class _Writer:
         """Note one component: its options and the core's keys are all that its entry may have."""
         kind = kind_of(component)
         keys = self._options("core", KEYS_OF_KIND[kind])[0] if kind in KEYS_OF_KIND else {}
+        if only_tunes(component):
+            keys = {key: schema for key, schema in (keys or {}).items() if key != "weight"}
         options, required = self._options(use, component)
         closed = options is not None
         self.definitions[use] = {
@@ -65,23 +76,21 @@ class _Writer:
             "properties": {"use": {"const": use}, **(keys or {}), **(options or {})},
             **({"additionalProperties": False} if closed else {}),
         }
-        self._required[use] = required
+        found = [option for option, _, _ in wanted(component)]
+        self._required[use] = [option for option in required if option not in found]
         self._uses[kind].append(use)
         if issubclass(component, Embedder):
             self._uses["embedder"].append(use)
 
     def domain(self) -> None:
         """Define the entries of each kind, and the domain that holds them."""
-        for section in STEP_SECTIONS:
+        for section in SECTIONS:
             self._entry(KIND_OF_SECTION[section], KIND_OF_SECTION[section])
-        self._entry("collector", "collector")
         self._entry("connector", "embedder")
         self._entry("reward", "reward")
-        sections = {
-            section: self._section(KIND_OF_SECTION[section], whole=False) for section in STEP_SECTIONS
-        }
-        whole = {section: self._section(KIND_OF_SECTION[section], whole=True) for section in STEP_SECTIONS}
-        enabled = self._options("core", EntryKeys)[0] or {}
+        sections = {section: self._section(KIND_OF_SECTION[section], whole=False) for section in SECTIONS}
+        whole = {section: self._section(KIND_OF_SECTION[section], whole=True) for section in SECTIONS}
+        enabled = self._options("core", Switch)[0] or {}
         text: Schema = {"type": ["string", "null"]}
         complete: Schema = {
             "required": ["items", "sources"],
@@ -125,6 +134,12 @@ class _Writer:
                     "default": DEFAULT_STORE,
                     "description": "URL of the database; a relative SQLite file lies beside this one.",
                 },
+                "cache": {
+                    "type": ["string", "null"],
+                    "default": DEFAULT_CACHE,
+                    "description": "Where processes share what services answered, and what they may still ask.",
+                },
+                "accounts": self._model("accounts", AccountsOptions),
                 "plugins": {
                     "type": ["array", "null"],
                     "items": {"type": "string"},
@@ -156,6 +171,11 @@ class _Writer:
                 **({"minProperties": 1} if whole else {}),
             },
             "embedding": _or_null(_ref("embedder", whole)),
+            "most": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "description": ItemsOptions.model_fields["most"].description,
+            },
         }
 
     def _section(self, kind: str, *, whole: bool) -> Schema:

@@ -7,14 +7,15 @@ from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from ..components import Connector, only_tunes
 from ..rewards import RewardTable
-from .compose import KIND_OF_SECTION
 from .document import MapNode, Node, plain
-from .layers import STEP_SECTIONS
+from .entries import KIND_OF_SECTION
+from .layers import SECTIONS
 from .marks import Mark
 from .options import KEYS_OF_KIND
 from .scalars import meaning
-from .settings import DomainPlan, ItemsPlan, Settings, Step
+from .settings import DomainPlan, LeftOut, Settings, Step
 from .store_url import shown_url
 
 HIDDEN = "**********"
@@ -29,6 +30,8 @@ def show(settings: Settings) -> str:
     page = _Page()
     page.value("version", 1, tree.entries.get("version"))
     page.value("store", shown_url(settings.store.get_secret_value()), tree.entries.get("store"))
+    page.value("cache", shown_url(settings.cache.get_secret_value()), tree.entries.get("cache"))
+    page.value("accounts", _data(settings.accounts), tree.entries.get("accounts"))
     plugins = tree.entries.get("plugins")
     page.value("plugins", plain(plugins) if plugins else [], plugins)
     page.value("api", _data(settings.api), tree.entries.get("api"))
@@ -52,44 +55,77 @@ def _domain(page: "_Page", name: str, node: MapNode, place: Mark, plan: DomainPl
             return
         page.value("title", plan.title, node.entries.get("title"))
         page.value("description", plan.description, node.entries.get("description"))
-        _items(page, plan.items, node.entries.get("items"))
-        for section in STEP_SECTIONS:
-            _section(page, section, getattr(plan, section), node.entries.get(section))
+        names = {id(step.component): step.name for step in plan.connectors}
+        _items(page, plan, node.entries.get("items"), names)
+        for section in SECTIONS:
+            if section in node.entries:
+                _section(page, section, plan, node.entries[section], names)
         _rewards(page, plan, node.entries.get("rewards"))
         page.value("slate", _data(plan.slate), node.entries.get("slate"))
         page.value("learning", _data(plan.learning), node.entries.get("learning"))
 
 
-def _items(page: "_Page", items: ItemsPlan, node: Node | None) -> None:
+def _items(page: "_Page", plan: DomainPlan, node: Node | None, names: "_Names") -> None:
+    items = plan.items
     entries = node.entries if isinstance(node, MapNode) else {}
     page.heading("items")
     with page:
         page.value("id", items.schema.id, entries.get("id"))
         page.value("fields", dict(items.schema.fields), entries.get("fields"))
-        if items.collector is not None:
-            entry = {"use": items.collector.use, **_data(items.collector.component)}
-            page.value("from", entry, entries.get("from"))
+        left = plan.left_out.get("items.from")
+        collector = items.collector or (left.step if left else None)
+        if collector is not None:
+            without = _written(entries["from"], "without")
+            keys = {"without": without} if without else {}
+            entry = {"use": collector.use, **keys, **_data(collector.component, names)}
+            page.value("from", entry, entries["from"], _note(collector, left))
         if items.embedder is not None:
             written = entries["embedding"]
             use = plain(written)["use"]
-            page.value("embedding", {"use": use, **_data(items.embedder)}, written)
+            page.value("embedding", {"use": use, **_data(items.embedder, names)}, written)
+        if items.most is not None:
+            page.value("most", items.most, entries["most"])
 
 
-def _section(page: "_Page", section: str, steps: tuple[Step, ...], node: Node | None) -> None:
+def _section(page: "_Page", section: str, plan: DomainPlan, node: Node | None, names: "_Names") -> None:
     written = node.entries if isinstance(node, MapNode) else {}
+    steps: tuple[Step, ...] = getattr(plan, section)
     by_name = {step.name: step for step in steps}
     page.heading(section, None if written else "{}")
     with page:
         for name, entry in written.items():
-            step = by_name.get(name)
+            left = plan.left_out.get(f"{section}.{name}")
+            step = by_name.get(name) or (left.step if left else None)
             if step is None:
                 data = plain(entry)
                 kept = {key: data[key] for key in ("use", "enabled") if key in data}
-                page.value(name, kept, entry)
+                page.value(name, kept, entry, f"left out: {left.why}" if left else "")
                 continue
             keys = KEYS_OF_KIND[KIND_OF_SECTION[section]].model_fields
-            core = {key: getattr(step, key) for key in keys if key != "enabled"}
-            page.value(name, {"use": step.use, **core, **_data(step.component)}, entry)
+            core = {key: getattr(step, key) for key in keys if hasattr(step, key)}
+            if only_tunes(type(step.component)):
+                del core["weight"]
+            if without := _written(entry, "without"):
+                core["without"] = without
+            options = {"use": step.use, **core, **_data(step.component, names)}
+            page.value(name, options, entry, _note(step, left))
+
+
+_Names = Mapping[int, str]
+"""The names of a domain's connectors, by their identity."""
+
+
+def _note(step: Step, left: LeftOut | None) -> str:
+    """What is to be said of an entry as a whole."""
+    if left is not None:
+        return f"left out: {left.why}"
+    component = step.component
+    return "not configured" if isinstance(component, Connector) and not component.configured else ""
+
+
+def _written(entry: Node, key: str) -> Any:
+    """What stands under a key of an entry; None where nothing does."""
+    return plain(entry).get(key) if isinstance(entry, MapNode) else None
 
 
 def _rewards(page: "_Page", plan: DomainPlan, node: Node | None) -> None:
@@ -122,10 +158,10 @@ class _Page:
         said = f"{_key(key)}:{' ' + value if value else ''}"
         self._lines.append("  " * self._depth + said + (f"  # {notes}" if notes else ""))
 
-    def value(self, key: str, value: Any, node: Node | None) -> None:
+    def value(self, key: str, value: Any, node: Node | None, notes: str = "") -> None:
         """A key and its value; a mapping goes over several lines, each with its own origin."""
         if isinstance(value, Mapping) and value:
-            self.heading(key)
+            self.heading(key, notes=notes)
             entries = node.entries if isinstance(node, MapNode) else {}
             with self:
                 for name, inner in value.items():
@@ -142,14 +178,18 @@ def _entry(entries: Mapping[str, Node], key: Any) -> Node | None:
     return entries.get(str(key))
 
 
-def _data(value: Any) -> Any:
-    """Validated options as plain data, with secrets hidden."""
+def _data(value: Any, names: _Names | None = None) -> Any:
+    """Validated options as plain data, with secrets hidden; names: of connectors that are options."""
     match value:
         case SecretStr() | SecretBytes():
-            return HIDDEN
+            return HIDDEN if value.get_secret_value() else ""
         case BaseModel():
             fields = type(value).model_fields
-            return {field.alias or name: _data(getattr(value, name)) for name, field in fields.items()}
+            options = {field.alias or name: getattr(value, name) for name, field in fields.items()}
+            return {
+                name: names[id(option)] if names and id(option) in names else _data(option)
+                for name, option in options.items()
+            }
         case Path():
             return str(value)
         case None | bool() | int() | float() | str():

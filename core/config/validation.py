@@ -4,11 +4,12 @@ import json
 import re
 import types
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from ..components import ConfigFile
+from ..components import ConfigFile, Connector
 from ..errors import did_you_mean
 from .document import MapNode, Node, ScalarNode, find, missing, plain
 from .markers import KEY, Loc, marked
@@ -30,19 +31,24 @@ def validated(
     core: Collection[str] = (),
     known: Iterable[str] = (),
     hints: Mapping[str, str] | None = None,
+    held: Mapping[str, Connector | None] | None = None,
 ) -> M | None:
     """The model with the options that the node holds, or None where `problems` say why not.
 
     title: what has the options, such as `'catalog.similar'`. core: keys of the node that are no options.
     known: further keys that could be meant. hints: by option, what is said with every wrong value in it.
+    held: the connectors that options get, in place of what the node says of these.
     """
     absent = {key for key, child in node.entries.items() if any(missing(child))}
     left_out = absent | set(core)
     data = {key: plain(child) for key, child in node.entries.items() if key not in left_out}
+    data = _plain_defaults(model) | data
     _resolve_paths(model, data, node)
+    held = held or {}
+    data |= {option: option if connector else None for option, connector in held.items()}
     try:
         # As JSON: a text is never taken for a number, nor true for 1, yet lists become tuples and sets.
-        return model.model_validate_json(json.dumps(data), strict=True)
+        return model.model_validate_json(json.dumps(data), strict=True, context=held)
     except ValidationError as error:
         teller = _Teller(model, node, problems, title, known, hints or {})
         found = error.errors(include_url=False)
@@ -52,6 +58,17 @@ def validated(
             "E08", f"{title} can't take its options: {type(error).__name__}: {_line(error)}", node.mark
         )
     return None
+
+
+def _plain_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The defaults that JSON has another form for: as objects they would not fit."""
+    fields = model.model_fields.items()
+    defaults = {field.alias or name: field.get_default() for name, field in fields}
+    return {
+        name: default.get_secret_value() if isinstance(default, SecretStr) else str(default)
+        for name, default in defaults.items()
+        if isinstance(default, SecretStr | PurePath)
+    }
 
 
 def mark_of(node: Node, loc: Loc) -> Mark:
@@ -206,7 +223,7 @@ def _types_at(model: type[BaseModel], loc: Loc) -> list[Any]:
     """The types that the value at a place in a model may have."""
     found: list[Any] = [model]
     for step in loc:
-        inner = [arm for kind in found for member in _members(kind, step) for arm in _arms(member)]
+        inner = [arm for kind in found for member in _members(kind, step) for arm in arms(member)]
         named = [kind for kind in found if getattr(kind, "__name__", None) == step]
         found = named or inner or found  # a step may be the validator's name of an alternative
     return found
@@ -227,14 +244,14 @@ def _members(annotation: Any, step: str | int) -> Iterator[Any]:
         yield arguments[step] if 0 <= step < _fixed_length(annotation) else arguments[0]
 
 
-def _arms(annotation: Any) -> Iterator[Any]:
+def arms(annotation: Any) -> Iterator[Any]:
     """The alternatives of a type, without what annotates them."""
     annotation = getattr(annotation, "__value__", annotation)  # a `type X = …` alias
     if get_origin(annotation) is Annotated:
-        yield from _arms(get_args(annotation)[0])
+        yield from arms(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, types.UnionType):
         for arm in get_args(annotation):
-            yield from _arms(arm)
+            yield from arms(arm)
     else:
         yield annotation
 

@@ -110,7 +110,8 @@ class Comparison:
         if self.replayed is not None and self.replayed < 1:
             yield (
                 f"{1 - self.replayed:.0%} of them can't be decided again as they were (catalogue, profiles or config "
-                "have changed since, somebody's data was erased, or a promotion cut in): there the logged "
+                "have changed since, somebody's data was erased, a promotion cut in, or something that a service would "
+                "have to be asked for isn't in the log): there the logged "
                 "propensities are taken as they are"
             )
         if self.refusals:

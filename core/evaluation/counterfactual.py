@@ -2,9 +2,10 @@
 
 Every logged slate that is looked at is decided again in the context that it was made in: user, situation, time, seed,
 knobs and history are the logged ones; what the other policies and the feedback had learned is folded from the log up
-to the position that the slate saw. Catalogue and profiles are as they are now. Where they have changed, the logged
-propensities are still those of what was shown, so the weights stay right for the target as it would decide now; what
-it would show that the log never could is told by the mean weight.
+to the position that the slate saw. No service is asked: what holds a connector proposes what the log says it did.
+Catalogue and profiles are as they are now. Where they have changed, the logged propensities are still those of what
+was shown, so the weights stay right for the target as it would decide now; what it would show that the log never
+could is told by the mean weight.
 
 The row of an item i that stood at position p has the weight w = π(i at p) / P(i at p):
 
@@ -16,7 +17,8 @@ The row of an item i that stood at position p has the weight w = π(i at p) / P(
   it was logged, its policies are known to be what they were, and the mean goes over S and `draws` more draws.
 
 A state that is, to the last bit, the one which decided a slate has the weight 1 there. For a policy that tunes knobs
-w is the ratio of the probabilities of the knobs; for one that does both, it is the product.
+w is the ratio of the probabilities of the knobs; for one that does both, it is the product. What a policy perceives of
+a user is seen by all others: such a one has a part in where items stand, and in the knobs of every policy that tunes.
 
 The reward of a row is all that came within the attribution window, corrections included; where nothing came (yet),
 that of "seen". Rows of one user depend on each other: intervals are made over users.
@@ -37,11 +39,12 @@ from ..agent import Agent, History
 from ..candidates import Candidates
 from ..components import State
 from ..config import Settings
-from ..errors import EvaluationError, NotFound, did_you_mean
+from ..errors import EvaluationError, NotFound, did_you_mean, domain_of
 from ..learning import Fold
 from ..outcomes import Outcomes
 from ..slate import Slate
-from ..stock import Stock
+from ..stock.expiry import in_force
+from ..stock.stock import Stock
 from ..store import Entry, Store
 from .comparison import Comparison
 from .log import LoggedBandit, Target
@@ -79,9 +82,7 @@ def compare(
     embedder opened. Raises NotFound for the domain or policy, EvaluationError where a state doesn't fit or the span
     has nothing to tell, StoreError.
     """
-    plan = settings.domains.get(domain)
-    if plan is None:
-        raise NotFound(f"no domain is called {domain!r}{did_you_mean(domain, settings.domains)}")
+    plan = domain_of(settings.domains, domain)
     names = [step.name for step in plan.policies]
     if policy not in names:
         raise NotFound(f"no policy of {domain!r} is called {policy!r}{did_you_mean(policy, names)}")
@@ -90,6 +91,7 @@ def compare(
         raise EvaluationError(
             f"the log has no slate of {domain!r} between {since} and {until or store.end()}"
         )
+    plan = in_force(store, plan)
     plan = replace(plan, slate=plan.slate.model_copy(update={"deadline_ms": _PATIENCE_MS}))
     stock = Stock(store, plan)
     try:
@@ -138,9 +140,13 @@ class _Replays:
         if active is not None:
             self._hold(active, "active state")
         live = agent.policies[policy]
-        self._places = live.ranks or live.proposes
-        self._tunes = live.tunes
-        if not (self._places or self._tunes):
+        self._places = live.perceives or live.ranks or live.proposes
+        self._tuners = [
+            name
+            for name, other in agent.policies.items()
+            if other.tunes and (name == policy or live.perceives)
+        ]
+        if not (self._places or self._tuners):
             raise EvaluationError(f"the policy {policy!r} decides nothing: there is nothing to compare")
 
     async def rows(self, slates: list[Slate], progress: Callable[[int, int], None]) -> list[_Row]:
@@ -198,13 +204,13 @@ class _Replays:
         count = len(slate.picks) if self._places else 1
         propensity, targets = np.ones(count), [np.ones(count), np.ones(count)]
         exact: bool | None = None
-        if self._tunes:
-            logged = slate.memo_of(self._policy).get("propensity")
+        for tuner in self._tuners:
+            logged = slate.memo_of(tuner).get("propensity")
             if not isinstance(logged, (int, float)):
                 return None
             propensity = propensity * logged
             for number, agent in enumerate(self._targets):
-                chance = agent.chance(self._policy, slate, **known)
+                chance = await agent.chance(tuner, slate, **known)
                 if chance is None:
                     return None  # what it noted is of other knobs than it has now
                 targets[number] = targets[number] * chance
@@ -227,8 +233,10 @@ class _Replays:
         """How probable it was that the picks stood where they stood, and whether the replay came out exactly."""
         logged = np.array([pick.propensity for pick in slate.picks])
         replay = await self._agent.again(slate, **known)
-        exact = [pick.item for pick in replay.picks] == shown and np.array_equal(
-            [pick.propensity for pick in replay.picks], logged
+        exact = (
+            [pick.item for pick in replay.picks] == shown
+            and np.array_equal([pick.propensity for pick in replay.picks], logged)
+            and replay.considered == slate.considered  # else others might have come into it
         )
         if not exact or replay.draws == 1:
             return logged, exact

@@ -9,8 +9,9 @@ propensity. All times are the log's.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class _Deeds:
     sum: float = 0.0
     worth: float = 0.0
 
+    def copy(self) -> "_Deeds":
+        """The same, which stays as it is."""
+        return _Deeds(set(self.kinds), set(self.bonuses), self.sum, self.worth)
+
 
 @dataclass(slots=True)
 class _Row:
@@ -57,6 +62,8 @@ class _Row:
     total: float
     first: bool
     time: float
+    kind: str = ""
+    situation: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Attribution:
@@ -72,6 +79,7 @@ class Attribution:
         self._window = window
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._due: list[_Row] = []
+        self._undo: list[Callable[[], object]] = []
 
     def __len__(self) -> int:
         return len(self._open)
@@ -84,12 +92,14 @@ class Attribution:
             if closes > time:
                 return
             del self._open[identity]
+            self._undo.append(partial(self._reopen, identity, slate))
             if self._reward.seen is not None:
                 self._close(identity, slate, self._reward.seen, closes)
 
     def slate(self, identity: str, user: str, body: bytes, time: float) -> None:
         """A slate was shown."""
         self._open[identity] = _Open(user, body, time)
+        self._undo.append(partial(self._open.pop, identity))
 
     def interaction(self, interaction: Interaction, time: float) -> float | None:
         """Something was done. What it is worth, None where that is nothing."""
@@ -103,18 +113,44 @@ class Attribution:
             if place is not None:
                 first = place not in found.deeds
                 deeds = found.deeds.setdefault(place, _Deeds())
+                self._undo.append(
+                    partial(found.deeds.pop, place)
+                    if first
+                    else partial(found.deeds.__setitem__, place, deeds.copy())
+                )
                 before = deeds.worth
                 seconds = max(min(interaction.time, time) - found.time, 0.0)
                 self._add(deeds, reward, interaction, Occasion(deeds.kinds, seconds, slate.situation))
                 gained = deeds.worth - before
                 self._due.append(
-                    _Row(found.user, interaction.item, slate, place, gained, deeds.worth, first, time)
+                    _Row(
+                        found.user,
+                        interaction.item,
+                        slate,
+                        place,
+                        gained,
+                        deeds.worth,
+                        first,
+                        time,
+                        interaction.kind,
+                    )
                 )
                 return reward
         alone = _Deeds()
         self._add(alone, reward, interaction, Occasion(alone.kinds, np.inf, _NOTHING))
         self._due.append(
-            _Row(interaction.user, interaction.item, None, -1, alone.worth, alone.worth, True, time)
+            _Row(
+                interaction.user,
+                interaction.item,
+                None,
+                -1,
+                alone.worth,
+                alone.worth,
+                True,
+                time,
+                interaction.kind,
+                interaction.situation,
+            )
         )
         return reward
 
@@ -127,6 +163,20 @@ class Attribution:
                 deeds.sum += bonus
         deeds.kinds.add(interaction.kind)
         deeds.worth = self._reward.bounded(deeds.sum)
+
+    def keep(self) -> None:
+        """What was fed up to here is taken in for good."""
+        self._undo.clear()
+
+    def undo(self) -> None:
+        """Forget what was fed since `keep`, as if it had never come."""
+        while self._undo:
+            self._undo.pop()()
+        self._due.clear()
+
+    def _reopen(self, identity: str, slate: _Open) -> None:
+        self._open[identity] = slate
+        self._open.move_to_end(identity, last=False)
 
     def due(self) -> list[_Row]:
         """The outcomes that became due since the last call, in log order."""
@@ -169,8 +219,12 @@ def as_outcomes(rows: Sequence[_Row], policy: str | None = None) -> Outcomes:
         ),
         position=np.array([row.place for row in rows], dtype=np.int32),
         time=np.array([row.time for row in rows], dtype=np.float64),
-        situations=[_NOTHING if slate is None else slate.situation for slate in slates],
+        situations=[
+            row.situation if slate is None else slate.situation
+            for row, slate in zip(rows, slates, strict=True)
+        ],
         memos=[_NOTHING if policy is None else _memo(row, policy) for row in rows],
+        kinds=[row.kind for row in rows],
     )
 
 

@@ -1,9 +1,10 @@
 """The fold of the log for one domain: its agent's histories, feedback and policies, position by position."""
 
+import bisect
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -63,11 +64,26 @@ class Fold:
     def take(self, entries: Iterable[Entry], position: int) -> None:
         """Fold entries in log order, up to a position.
 
-        Raises StoreError where a version can't be read now; then nothing was folded.
+        Raises StoreError where a version can't be read now, or what a component raises. The same entries can then be
+        given again, also with later ones: what was learned of them already isn't learned twice.
         """
+        entries = list(entries)
+        # Of a call that failed, some may have learned all up to its end, and others nothing.
+        stops = {stop for stop in self.positions if self.position < stop < position}
+        start = 0
+        for stop in sorted(stops | {position}):
+            end = bisect.bisect_right(entries, stop, lo=start, key=lambda entry: entry.position)
+            try:
+                self._take(entries[start:end], stop)
+            except BaseException:
+                self._attribution.undo()
+                raise
+            self._attribution.keep()
+            start = end
+
+    def _take(self, entries: Sequence[Entry], position: int) -> None:
         attribution = self._attribution
         events = []
-        entries = list(entries)
         switched = {
             entry.position: found
             for entry in entries
@@ -100,6 +116,10 @@ class Fold:
             (entry, interaction) for entry in entries if (interaction := _interaction(entry)) is not None
         ]
         return [event(interaction, reward.reward(interaction), entry) for entry, interaction in interactions]
+
+    def worth(self, interaction: Interaction) -> float | None:
+        """The reward of an interaction; None where nothing is learned from it."""
+        return forgiving(self.agent.plan.reward).reward(interaction)
 
     def forget(self) -> None:
         """Become as if the log were empty."""

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import anyio.to_thread
+
 from ..errors import StoreError, TastemakerError
 from ..store import Entry, Store
 from .fold import Fold
@@ -17,6 +19,7 @@ _log = logging.getLogger("tastemaker.learning")
 _BATCH = 2000
 _POLL_SECONDS = 0.1
 _TICK_SECONDS = 5.0
+_CATCH_UP_SECONDS = 5.0
 _LAST_SECONDS = 10.0
 """How long the end of the process waits for what a policy is learning."""
 
@@ -25,7 +28,7 @@ class Learner:
     """Keeps the folds of all domains at the end of the log.
 
     items: called with a position when catalogue changes were committed up to it; profile: … with a user whose
-    profile changed.
+    profile changed. follows: it learns in the background, in a thread of its own.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Learner:
         checkpoint_seconds: float = 30.0,
     ) -> None:
         self.position = 0
+        self.follows = False
         self._store = store
         self._taking: float | None = None  # since when a batch is being taken in
         self._folds = folds
@@ -92,6 +96,7 @@ class Learner:
 
     def start(self) -> None:
         """Follow the log in a thread of its own until `stop`."""
+        self.follows = True
         self._thread = threading.Thread(target=self._follow, name="tastemaker-learner", daemon=True)
         self._thread.start()
 
@@ -102,6 +107,13 @@ class Learner:
         if self._thread is not None:
             self._thread.join(timeout=_LAST_SECONDS)
             self._thread = None
+
+    async def caught_up(self, position: int) -> None:
+        """Wait a few seconds until the folds have reached a position; where nothing follows the log, fold it."""
+        if self.follows:
+            await self.reached(position, _CATCH_UP_SECONDS)
+        else:
+            await anyio.to_thread.run_sync(self.fold)
 
     async def reached(self, position: int, timeout: float) -> bool:
         """Wait until the folds have reached a position; False where that takes longer than `timeout` seconds."""

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from cronsim import CronSim
 
 from ..clock import Clock
-from ..components import Policy
+from ..components import only_tunes
 from ..config import DomainPlan
 from ..errors import Conflict, TastemakerError
+from ..stock.expiry import look_seconds
 from ..store import Store
 
 _log = logging.getLogger("tastemaker.schedules")
@@ -52,7 +53,7 @@ Action = Callable[[Job], None]
 def jobs(plan: DomainPlan) -> list[Job]:
     """What a domain's schedules come to; those that are switched off, or have nothing to do, are left out."""
     schedules = plan.learning.schedules
-    tuners = [step.name for step in plan.policies if _only_tunes(step.component)]
+    tuners = [step.name for step in plan.policies if only_tunes(type(step.component))]
     rankers = [step.name for step in plan.policies if step.name not in tuners]
     found = []
     if schedules.tuners.enabled and tuners:
@@ -61,6 +62,8 @@ def jobs(plan: DomainPlan) -> list[Job]:
     if schedules.rankers.enabled and rankers:
         each_ranker = schedules.rankers
         found.append(Job(plan.name, "rankers", each_ranker.cron, "train", rankers, each_ranker.since))
+    if (seconds := look_seconds(plan)) is not None:
+        found.append(Job(plan.name, "terms", "*/5 * * * *" if seconds < 3600 else "0 * * * *", "expire"))
     if schedules.monitoring.enabled:
         found.append(Job(plan.name, "monitoring", schedules.monitoring.cron, "monitor"))
     return found
@@ -71,14 +74,20 @@ class Scheduler:
 
     actions: by name; jobs whose action isn't there are left out. Of all processes on a store the one that claims a due
     time first does it. What was missed while no process ran is done once, however often it was due; what a store sees
-    for the first time is not due before its next time.
+    for the first time is not due before its next time. also: what else is looked at each time.
     """
 
     def __init__(
-        self, store: Store, plans: Mapping[str, DomainPlan], clock: Clock, actions: Mapping[str, Action]
+        self,
+        store: Store,
+        plans: Mapping[str, DomainPlan],
+        clock: Clock,
+        actions: Mapping[str, Action],
+        also: Callable[[], object] | None = None,
     ) -> None:
         self._store, self._clock, self._actions = store, clock, actions
         self.jobs = [job for plan in plans.values() for job in jobs(plan) if job.action in actions]
+        self._also = also
         self._seen = False
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -87,6 +96,8 @@ class Scheduler:
         """Do what is due now; what this process did. Raises StoreError."""
         now = self._clock()
         done = []
+        if self._also is not None:
+            self._also()
         for job in self.jobs:
             due = job.last(now)
             key = f"schedule {job.domain} {job.name}"
@@ -101,7 +112,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Look at the clock in a thread of its own until `stop`."""
-        if self.jobs:
+        if self.jobs or self._also is not None:
             self._thread = threading.Thread(target=self._follow, name="tastemaker-schedules", daemon=True)
             self._thread.start()
 
@@ -131,11 +142,3 @@ class Scheduler:
                 _log.exception("schedules failed; they try again")
             if self._stopped.wait(_LOOK_SECONDS):
                 return
-
-
-def _only_tunes(policy: object) -> bool:
-    if not isinstance(policy, Policy):
-        return False
-    kind = type(policy)
-    others = kind.rank is not Policy.rank or kind.propose is not Policy.propose
-    return kind.tune is not Policy.tune and not others

@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+from ..catalog.items import typed_value
 from ..errors import RequestError
-from ..items import typed_value
 from ..store import Store
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}

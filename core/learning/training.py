@@ -11,7 +11,7 @@ from uuid import uuid4
 import orjson
 
 from ..agent import Agent, LivePolicy
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..components import Policy
 from ..config import DomainPlan, Settings
 from ..errors import NotFound, RequestError, StoreError, TastemakerError, did_you_mean

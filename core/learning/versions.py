@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import Agent, LivePolicy
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..components import State
 from ..config import DomainPlan
 from ..errors import Conflict, NotFound, RequestError, did_you_mean

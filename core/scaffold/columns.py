@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from ..catalog.items import MISSING, FieldType, typed_value
 from ..errors import ItemError
-from ..items import MISSING, FieldType, typed_value
 
 Columns = Sequence[tuple[str, Sequence[Any]]]
 """Columns in order, each with the values that it has; cells without one are left out."""

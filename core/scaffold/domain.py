@@ -193,7 +193,7 @@ class _Page:
         if self.price:
             yield "  # A request may say --situation max_price=20."
             options = "situation: {at_most: max_price}, missing: keep"
-            yield f"  affordable: {{use: catalog.where, field: {self.price.name}, {options}}}"
+            yield f"  affordable: {{use: catalog.wish, field: {self.price.name}, {options}}}"
 
     def _scorers(self) -> Iterator[str]:
         yield ""

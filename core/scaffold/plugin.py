@@ -1,4 +1,4 @@
-"""A plugin's package, begun: a module with a scorer and a source that work, their tests, and a README."""
+"""A plugin's package, begun: a module with components that work, their tests, and a README."""
 
 import re
 from collections.abc import Iterator
@@ -7,12 +7,16 @@ from string import Template
 
 from ..errors import RequestError
 from ..registry import Registry
+from .service import MODULE, README, TESTS
 
 _NAME = r"[a-z][a-z0-9_]{0,39}"
 
 
-def begin_plugin(name: str, folder: Path) -> Iterator[Path]:
-    """Write the package of a plugin into a new folder; the files, one after the other. Raises RequestError."""
+def begin_plugin(name: str, folder: Path, *, service: bool = False) -> Iterator[Path]:
+    """Write the package of a plugin into a new folder; the files, one after the other. Raises RequestError.
+
+    service: a connector, and what it brings, in place of a scorer and a source.
+    """
     if not re.fullmatch(_NAME, name):
         raise RequestError(
             f"{name!r} can't name a plugin: it stands in front of the dot of `use: {_suggested(name)}.near`, so a "
@@ -30,12 +34,13 @@ def begin_plugin(name: str, folder: Path) -> Iterator[Path]:
         "module": module,
         "distribution": module.replace("_", "-"),
         "title": name.replace("_", " ").capitalize(),
+        "first": "api" if service else "near",
     }
     files = {
         "pyproject.toml": _PROJECT,
-        f"{module}.py": _MODULE,
-        f"tests/test_{name}.py": _TESTS,
-        "README.md": _README,
+        f"{module}.py": MODULE if service else _MODULE,
+        f"tests/test_{name}.py": TESTS if service else _TESTS,
+        "README.md": README if service else _README,
     }
     for path, text in files.items():
         file = folder / path
@@ -69,7 +74,7 @@ dependencies = ["tastemaker"]
 [project.optional-dependencies]
 test = ["pytest>=8"]
 
-# What stands left of = is what stands in front of the dot: `use: $name.near`.
+# What stands left of = is what stands in front of the dot: `use: $name.$first`.
 [project.entry-points.tastemaker]
 $name = "$module"
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 from ..components import Reward
 from ..errors import RequestError
 from ..rewards import PerUnit, RewardTable

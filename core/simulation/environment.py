@@ -34,17 +34,17 @@ from pydantic import PrivateAttr, SecretStr
 from ..agent import Agent, Event, History
 from ..agent.selection import Rules, select
 from ..candidates import Candidates
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..components import Collector, Policy
 from ..config import DomainPlan, Settings, Step, load
 from ..context import Context, Request
 from ..errors import RequestError
-from ..ingest import ingest
 from ..interaction import Interaction
 from ..learning.attribution import Attribution, as_outcomes
 from ..outcomes import Outcomes
 from ..slate import Pick, Slate
-from ..stock import Stock
+from ..stock.ingest import ingest
+from ..stock.stock import Stock
 from ..store import Store
 from .answers import Answer, Answers, Habits, Kinds
 from .live import LONG_AGO, alone, copied_items, pause_of, plan_of, start_of
@@ -99,7 +99,7 @@ class DomainEnv(gymnasium.Env[Observation, Singles]):
         for name, number in (("requests", requests), ("people", people), ("width", width)):
             if number < 1:
                 raise RequestError(f"{name} must be at least 1, not {number}")
-        settings = load(None if config is None else Path(config), overrides=overrides)
+        settings = load(None if config is None else Path(config), overrides=overrides, offline=True)
         plan = plan_of(alone(settings, domain, plan_of(settings, domain)), domain)
         kinds = Kinds(domain, plan.reward)
         self.render_mode = render_mode

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 from ..config import Settings, load
 from ..errors import RequestError
 from .answers import Habits
-from .live import Life, learning, live, plan_of, unlearning
+from .live import Life, learning, live, offline, plan_of, unlearning
 from .people import Hidden
 
 Floats = NDArray[np.float64]
@@ -133,10 +133,11 @@ def run(
     """Let `seeds` crowds of people live through the rounds, each with and without learning.
 
     processes: how many at once, by default as many as there are processors; the result doesn't depend on it. Other
-    processes load `settings.path` and its overrides again.
+    processes load `settings.path` and its overrides again. No service is asked: they count as switched off.
     progress: called with the rounds done and the rounds in all, both arms of all seeds together.
     Raises TastemakerError, such as RequestError for a domain without policies.
     """
+    settings = offline(settings, domain)
     plan = plan_of(settings, domain)
     if not plan.policies:
         raise RequestError(f"domain {domain!r} has no policies, so there is nothing that could learn")
@@ -234,7 +235,7 @@ def _end_with_parent() -> None:
 
 def _lived(path: str, overrides: tuple[str, ...], digest: str, job: _Job) -> Life:
     """In a process of its own."""
-    settings = load(Path(path), overrides=overrides)
+    settings = load(Path(path), overrides=overrides, offline=True)
     if plan_of(settings, job.domain).digest != digest:
         raise RequestError(f"{path} was changed while the simulation began: start it again")
     return job.live(settings, lambda rounds: None)

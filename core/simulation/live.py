@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 from ..clock import ManualClock
-from ..config import DomainPlan, Settings
+from ..config import DomainPlan, Settings, load
 from ..context import Request
-from ..errors import NotFound, did_you_mean
+from ..errors import domain_of
 from ..interaction import Interaction
 from ..orchestrator import Orchestrator
+from ..service import Service
+from ..stock.expiry import copy_terms
 from ..store import Store
 from .answers import Answers, Habits, Kinds
 from .people import Hidden, People
@@ -48,6 +50,17 @@ class Life:
     interactions: int
 
 
+def offline(settings: Settings, domain: str) -> Settings:
+    """The configuration with a domain's services switched off. Raises NotFound, ConfigError.
+
+    Where one is configured, its file and overrides are loaded again.
+    """
+    services = (step.component for step in plan_of(settings, domain).connectors)
+    if not any(isinstance(service, Service) and service.configured for service in services):
+        return settings
+    return replace(load(settings.path, overrides=settings.overrides, offline=True), store=settings.store)
+
+
 def learning(settings: Settings, domain: str) -> Settings:
     """The domain as it is, alone and in a store of its own."""
     return alone(settings, domain, plan_of(settings, domain))
@@ -62,9 +75,7 @@ def unlearning(settings: Settings, domain: str) -> Settings:
 
 def plan_of(settings: Settings, domain: str) -> DomainPlan:
     """The plan of a domain. Raises NotFound."""
-    if domain not in settings.domains:
-        raise NotFound(f"no domain is called {domain!r}{did_you_mean(domain, settings.domains)}")
-    return settings.domains[domain]
+    return domain_of(settings.domains, domain)
 
 
 def live(
@@ -193,6 +204,7 @@ def copied_items(settings: Settings, target: SecretStr, domain: str) -> None:
         copy = Store(target.get_secret_value(), clock=lambda: LONG_AGO)
         try:
             items = [(name, body) for name, body, _ in source.items(domain) if body is not None]
+            copy_terms(source, copy, domain)
             for first in range(0, len(items), 1000):
                 copy.put_items(domain, items[first : first + 1000]).result()
         finally:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 from ..config import Step
 from ..context import Context
 from .noise import name_keys

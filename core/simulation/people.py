@@ -19,7 +19,7 @@ from string import Formatter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog import CatalogSnapshot
+from ..catalog.catalog import CatalogSnapshot
 from ..config import DomainPlan
 from ..errors import RequestError
 from .noise import name_keys, normal

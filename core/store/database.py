@@ -60,6 +60,7 @@ class Database:
         self.sqlite = self.url.get_backend_name() == "sqlite"
         with self.faults("it can't be opened"):
             try:
+                self._closed = False
                 self._readers = self._engine()
                 self._writers = self._engine(poolclass=NullPool)
             except ModuleNotFoundError as error:
@@ -116,9 +117,16 @@ class Database:
             connection.exec_driver_sql("BEGIN; SET LOCAL synchronous_commit = off")
 
     def close(self) -> None:
-        """Close every idle connection."""
-        self._readers.dispose()
-        self._writers.dispose()
+        """Close every idle connection, and open no other: a thread that was given up may ask for one much later."""
+        if self._closed:
+            return
+        self._closed = True
+        for engine in (self._readers, self._writers):
+            engine.dispose()
+            event.listen(engine, "do_connect", self._refuse)
+
+    def _refuse(self, *_: object) -> None:
+        raise StoreUnavailable(f"{self}: the store is closed")
 
     @contextmanager
     def faults(self, what: str) -> Iterator[None]:

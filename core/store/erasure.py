@@ -1,5 +1,7 @@
 """Forgetting a user."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -10,8 +12,10 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 from ..errors import StoreUnavailable
 from .database import WAIT, Database
 from .entries import Entry
-from .tables import log, policy_versions, users
+from .tables import accounts, log, policy_versions, users
 from .transaction import Transaction
+
+_LOOK_SECONDS = 600
 
 
 def erase(transaction: Transaction, user: str) -> dict[str, int]:
@@ -27,6 +31,7 @@ def erase(transaction: Transaction, user: str) -> dict[str, int]:
     firsts = {row[0]: int(row[1]) for row in connection.execute(first.order_by(log.c.domain))}
     counts = {
         "profiles": connection.execute(delete(users).where(users.c.id == user)).rowcount,
+        "accounts": connection.execute(delete(accounts).where(accounts.c.user == user)).rowcount,
         "entries": connection.execute(delete(log).where(log.c.user == user)).rowcount,
         "versions": 0,
     }
@@ -44,7 +49,7 @@ def erase(transaction: Transaction, user: str) -> dict[str, int]:
 def tidy(database: Database, connection: Connection, user: str) -> None:
     """Rewrite what the files of SQLite still hold of the user after `erase`."""
     _empty_journal(database, connection)
-    if _left_over(Path(database.url.database or ""), user.encode()):
+    if _left_over(database, user.encode()):
         connection.exec_driver_sql("VACUUM")
         _empty_journal(database, connection)
 
@@ -63,30 +68,12 @@ def _empty_journal(database: Database, connection: Connection) -> None:
         time.sleep(0.01)
 
 
-def _left_over(file: Path, name: bytes) -> bool:
-    """Whether `name` stands in the unused middle of a page.
-
-    SQLite overwrites what is deleted (secure_delete), but not the copies that remain there when it moves rows
-    on or between pages. https://www.sqlite.org/fileformat2.html#b_tree_pages
-    """
-    with file.open("rb") as pages:
-        size = int.from_bytes(pages.read(100)[16:18])
-        size = 65536 if size == 1 else size
-        pages.seek(0)
-        number = 0
-        while some := pages.read(size * 1024):
-            if name in some:
-                for start in range(0, len(some), size):
-                    if name in _unused(some[start : start + size], 100 if number + start == 0 else 0):
-                        return True
-            number += len(some)
-    return False
-
-
-def _unused(page: bytes, head: int) -> bytes:
-    kind = page[head]
-    if kind not in (2, 5, 10, 13):
-        return b""  # no page of a tree
-    cells = int.from_bytes(page[head + 3 : head + 5])
-    content = int.from_bytes(page[head + 5 : head + 7]) or 65536
-    return page[head + (12 if kind < 10 else 8) + 2 * cells : content]
+def _left_over(database: Database, text: bytes) -> bool:
+    """Whether the file still holds `text` where SQLite doesn't use it, see `pages`. Raises StoreUnavailable."""
+    program = [sys.executable, "-I", str(Path(__file__).with_name("pages.py")), database.url.database or ""]
+    try:
+        said = subprocess.run(program, input=text, capture_output=True, check=True, timeout=_LOOK_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = f"{database}: erased, but its file can't be looked through for traces ({error}): erase again later"
+        raise StoreUnavailable(why) from None
+    return said.stdout.strip() == b"True"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, delete, func, select, tuple_
 
 from ..errors import StoreError, StoreUnavailable
+from .accounts import AccountRows
+from .ages import Ages
 from .database import Database
 from .entries import Checkpoint, Entry, Receipt
 from .erasure import erase, tidy
@@ -57,6 +59,8 @@ class Store:
         self._writer = Writer(self._database, clock, self.listeners, limit=limit)
         self.versions = Versions(self._database, self._now)
         self.runs = Runs(self._database, self._now, clock)
+        self.accounts = AccountRows(self._database, self._now)
+        self.ages = Ages(self._database, self._now)
 
     def __repr__(self) -> str:
         return f"Store({str(self._database)!r})"
@@ -67,7 +71,7 @@ class Store:
         Raises StoreUnavailable at once when too much waits already.
         """
         future: Future[list[Receipt]] = Future()
-        if _checked(entries):
+        if check_entries(entries):
             self._writer.submit([Append(tuple(entries), durable, future)])
         else:
             future.set_result([])
@@ -81,7 +85,7 @@ class Store:
         What comes in one turn of the loop is handed over together: waking the writer costs more than writing.
         """
         future: asyncio.Future[list[Receipt]] = loop.create_future()
-        if not _checked(entries):
+        if not check_entries(entries):
             future.set_result([])
             return future
         job = Append(tuple(entries), durable, future, loop)
@@ -192,21 +196,30 @@ class Store:
     def put_profile(self, user: str, profile: bytes) -> Future[None]:
         """Keep a user's profile, in place of what was kept; a "profile" entry tells the other processes."""
         _name(user, "a user")
+        return self._writer.work(lambda transaction: _keep_profile(transaction, user, profile))
 
-        def write(transaction: Transaction) -> None:
-            now = transaction.now()
-            row = (user, profile, now, now)
-            transaction.append([Entry("profile", uuid4().hex, "", user, b"{}")])
-            insert_rows(transaction.connection, users, [row], replace=("profile", "updated"))
+    def swap_profile(self, user: str, before: bytes | None, profile: bytes) -> Future[bool]:
+        """The same, but only where `before` is what is kept now, None for nothing; whether it was."""
+        _name(user, "a user")
+
+        def write(transaction: Transaction) -> bool:
+            transaction.lock()
+            kept: Any = transaction.connection.execute(
+                select(users.c.profile).where(users.c.id == user)
+            ).first()
+            if (None if kept is None else bytes(kept.profile)) != before:
+                return False
+            _keep_profile(transaction, user, profile)
+            return True
 
         return self._writer.work(write)
 
     def erase(self, user: str) -> Future[dict[str, int]]:
-        """Forget a user: the profile, the entries in the log, and every policy state that may hold traces.
+        """Forget a user: profile, accounts, the entries in the log, and every policy state that may hold traces.
 
         Those are, of each domain in which he has slates or interactions, the checkpoints, and the numbered
-        versions from his first one on. Gives how many of each went: {"profiles", "entries", "versions"}. An
-        "erasure" entry that names nobody, but these domains, is appended. On SQLite what was deleted is
+        versions from his first one on. Gives how many of each went: {"profiles", "accounts", "entries", "versions"}.
+        An "erasure" entry that names nobody, but these domains, is appended. On SQLite what was deleted is
         overwritten, and the user's id is nowhere in the files; on PostgreSQL dead rows remain until they are
         vacuumed. Safe to repeat.
         """
@@ -220,18 +233,23 @@ class Store:
     def put_items(self, domain: str, changes: Sequence[tuple[str, bytes | None]]) -> Future[Receipt]:
         """Insert, replace or (None) delete items, all or none; of several changes to one the last counts.
 
-        The receipt is that of the "items" entry that announces them. Vectors of deleted items go too.
+        The receipt is that of the "items" entry that announces them. Vectors of deleted items go too. The origin of
+        an item is what its body, a JSON object, has under that name.
         """
         _name(domain, "a domain")
         for name, _ in changes:
             _name(name, "an item")
         last = dict(changes)
+        origins = {name: _origin(body) for name, body in last.items()}
 
         def write(transaction: Transaction) -> Receipt:
             count = orjson.dumps({"count": len(last)})
             (receipt,) = transaction.append([Entry("items", uuid4().hex, domain, "", count)])
-            rows = [(domain, name, body, receipt.position) for name, body in last.items()]
-            insert_rows(transaction.connection, items, rows, replace=("body", "changed"))
+            now = transaction.now()
+            rows = [(domain, name, body, receipt.position, origins[name], now) for name, body in last.items()]
+            insert_rows(
+                transaction.connection, items, rows, replace=("body", "changed", "origin", "refreshed")
+            )
             for gone in chunks([name for name, body in last.items() if body is None]):
                 old = delete(vectors).where(vectors.c.domain == domain, vectors.c.id.in_(gone))
                 transaction.connection.execute(old)
@@ -263,6 +281,15 @@ class Store:
         """One item; None when there is none, or not any more."""
         row = self._database.first(select(items.c.body).where(items.c.domain == domain, items.c.id == id))
         return None if row is None or row.body is None else bytes(row.body)
+
+    def bodies(self, domain: str, ids: Sequence[str]) -> dict[str, bytes]:
+        """Those of some items that are there."""
+        found: dict[str, bytes] = {}
+        for chunk in chunks(ids):
+            here = (items.c.domain == domain, items.c.id.in_(chunk), items.c.body.is_not(None))
+            rows = self._database.all(select(items.c.id, items.c.body).where(*here))
+            found.update((row.id, bytes(row.body)) for row in rows)
+        return found
 
     def count_items(self, domain: str) -> int:
         """How many items a domain has."""
@@ -331,6 +358,20 @@ class Store:
             lambda transaction: insert_rows(transaction.connection, notes, [(key, value)], replace=("value",))
         )
 
+    def swap_note(self, key: str, old: str | None, new: str) -> bool:
+        """Keep a note in place of the one that it was; False where it is another by now. None: there was none."""
+        _name(key, "a note")
+
+        def write(transaction: Transaction) -> bool:
+            transaction.lock()
+            before = select(notes.c.value).where(notes.c.key == key)
+            if transaction.connection.execute(before).scalar() != old:
+                return False
+            insert_rows(transaction.connection, notes, [(key, new)], replace=("value",))
+            return True
+
+        return self._now(write)
+
     def claim(self, key: str, due: float) -> bool:
         """Take what is due at a time upon this process: True for one process only, and for each time once.
 
@@ -385,8 +426,23 @@ class Store:
         return self._writer.work(run).result()
 
 
+def _origin(body: bytes | None) -> str:
+    """Where an item comes from, by its body."""
+    try:
+        origin = orjson.loads(body or b"null")["origin"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return origin if isinstance(origin, str) else ""
+
+
 def _within(kind: str, domain: str, after: int, until: int) -> tuple[ColumnElement[bool], ...]:
     return (log.c.kind == kind, log.c.domain == domain, log.c.position > after, log.c.position <= until)
+
+
+def _keep_profile(transaction: Transaction, user: str, profile: bytes) -> None:
+    now = transaction.now()
+    transaction.append([Entry("profile", uuid4().hex, "", user, b"{}")])
+    insert_rows(transaction.connection, users, [(user, profile, now, now)], replace=("profile", "updated"))
 
 
 def _replace_vectors(rows: Sequence[tuple[object, ...]], transaction: Transaction) -> None:
@@ -394,8 +450,8 @@ def _replace_vectors(rows: Sequence[tuple[object, ...]], transaction: Transactio
     insert_rows(transaction.connection, vectors, rows, replace=("version", "digest", "vector"))
 
 
-def _checked(entries: Sequence[Entry]) -> int:
-    """How many entries; StoreError for one that not every database could keep."""
+def check_entries(entries: Sequence[Entry]) -> int:
+    """How many entries. Raises StoreError for one that not every database could keep."""
     for entry in entries:
         if not entry.kind or not entry.id:
             raise StoreError("an entry of the log needs a kind and an id")

@@ -66,7 +66,10 @@ items = Table(
     Column("id", Name, primary_key=True),
     Column("body", LargeBinary, nullable=True),  # null: deleted
     Column("changed", BigInteger, nullable=False),  # the position of the log entry that announced it
+    Column("origin", Name, nullable=False),  # as its body says
+    Column("refreshed", Double, nullable=False),  # when its origin was last asked for it
     Index("items_by_change", "domain", "changed", "id"),
+    Index("items_by_age", "domain", "origin", "refreshed", "id"),
 )
 
 vectors = Table(
@@ -127,6 +130,15 @@ training_runs = Table(
     Column("outcome", Name, nullable=False),
     Column("error", Name, nullable=False),
     Index("training_runs_by_start", "domain", "started"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user", Name, primary_key=True),
+    Column("service", Name, primary_key=True),
+    Column("body", LargeBinary, nullable=False),  # encrypted
+    Column("updated", Double, nullable=False),
 )
 
 notes = Table(

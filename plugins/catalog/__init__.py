@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from ...core import Component, hookimpl
 from .collaborative import Collaborative
-from .filters import Available, Seen, Where
+from .filters import Available, Seen, Where, Wish
 from .scorers import Freshness, Novelty, Numeric, Popularity, Similarity, TagMatch
 from .sources import Popular, Random, Recent, Similar
+from .stages import Stages
 
 
 @hookimpl
@@ -25,6 +26,8 @@ def components() -> Sequence[type[Component]]:
         Seen,
         Similar,
         Similarity,
+        Stages,
         TagMatch,
         Where,
+        Wish,
     ]

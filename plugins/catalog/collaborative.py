@@ -15,6 +15,7 @@ when likes have grown; what a user liked counts at once.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -104,68 +105,100 @@ class Collaborative(Policy):
 
     _likes: "_Likes" = PrivateAttr()
     _model: "_Model" = PrivateAttr()
+    _late: "_Model" = PrivateAttr()  # of items that got their likes since a training run fitted the other one
     _changes: int = PrivateAttr()
 
     def model_post_init(self, _: Any) -> None:
         """Start with nothing learned."""
-        self._likes, self._model, self._changes = _Likes(), _Model(), 0
+        self._likes, self._model, self._late, self._changes = _Likes(), _Model(), _Model(), 0
 
     def propose(self, context: Context) -> NDArray[np.intp]:
         """Rows of the catalogue, best first, at most `limit`."""
-        scores = self._scores(context, *self._taste(context))
+        said = self._said(context)
+        if not said:
+            return np.empty(0, dtype=np.intp)
+        scores = np.concatenate([each.scores for each in said])
+        names = np.concatenate([each.model.names[1:] for each in said])
         wanted = best(scores, self.limit)
         wanted = wanted[scores[wanted] > 0]
-        rows = context.catalog.rows(self._model.names[wanted + 1].tolist())
+        rows = context.catalog.rows(names[wanted].tolist())
         return rows[rows >= 0]
 
     def rank(self, context: Context, candidates: Candidates) -> Floats:
         """How well each candidate goes with what the user liked, as a share of the best item's score, shape (n,)."""
-        model = self._model
-        sources, pull = self._taste(context)
-        if len(sources) == 0:
-            return np.zeros(len(candidates))
-        scores = self._scores(context, sources, pull)
-        arms = model.arms.of(candidates)
-        found = np.concatenate(([0.0], scores / (scores.max() or 1.0)))[arms]
-        reasons = model.reasons(sources, pull, arms, own=self.repeats)
-        candidates.memo["because"] = np.where((found > 0)[:, None], reasons, "")
-        return found
+        said = self._said(context)
+        worth = np.zeros(len(candidates))
+        if not said:
+            return worth
+        because = np.full((len(candidates), _REASONS), "")
+        most = max(each.scores.max() for each in said) or 1.0
+        for each in said:
+            arms = each.model.arms.of(candidates)
+            found = np.concatenate(([0.0], each.scores / most))[arms]
+            reasons = each.model.reasons(each.sources, each.pull, arms, own=self.repeats)
+            because = np.where((found > 0)[:, None], reasons, because)
+            worth = np.where(found > 0, found, worth)
+        candidates.memo["because"] = because
+        return worth
 
     def learn(self, outcomes: Outcomes) -> None:
         """Count who likes what. A correction that takes the reward to `liked` or below takes the like back."""
         above = self.liked + _SLACK
         now = outcomes.total > above
         before = ~outcomes.first & (outcomes.total - outcomes.reward > above)
+        likes, changes, due = self._likes, self._changes, self._due
         for place in np.flatnonzero(now != before).tolist():
             change, time = 1 if now[place] else -1, float(outcomes.time[place])
-            self._changes += self._likes.add(outcomes.users[place], outcomes.items[place], change, time)
-            self._likes = self._likes.newest(self.likes)
-            # What a training run has learned about more items is not given up for less.
-            if self._changes >= self._due and len(self._model) <= self.online:
-                self._fit(self.online, _ONLINE_LIKES)
+            changes += likes.add(outcomes.users[place], outcomes.items[place], change, time)
+            likes = likes.newest(self.likes)
+            if changes >= due:
+                self._likes = likes
+                fitted = self._fitted(self.online, _ONLINE_LIKES)
+                # What a training run has learned about more items is not given up for less: the rest comes beside it.
+                if len(self._model) <= self.online:
+                    self._model = fitted
+                else:
+                    self._late = fitted
+                changes, due = 0, self._due
+        self._likes, self._changes = likes, changes
 
     def fit(self) -> None:
         """Learn about up to `items` items from all likes that are kept: seconds, and 40 · items² bytes."""
-        self._fit(self.items, len(self._likes))
+        self._model, self._late = self._fitted(self.items, len(self._likes)), _Model()
+        self._changes = 0
 
     @property
     def _due(self) -> float:
         """How many changes of likes make it worth while to compute the weights anew."""
-        return max(_FIRST_FIT, self.growth * self._model.likes)
+        return max(_FIRST_FIT, self.growth * (self._late if len(self._late) else self._model).likes)
 
-    def _fit(self, items: int, likes: int) -> None:
+    def _fitted(self, items: int, likes: int) -> "_Model":
         users, liked, times = self._likes.arrays(likes)
         chosen = most_liked(liked, items)
         lively = current(liked, times, self.current_days)[chosen]
         says = ease(together(users, liked, chosen), self.ridge) * lively
         targets, weights = strongest(says, self.neighbours)
         names = [self._likes.items[item] for item in chosen.tolist()]
-        self._model = _Model(names, targets, weights, len(self._likes))
-        self._changes = 0
+        return _Model(names, targets, weights, len(self._likes))
 
-    def _taste(self, context: Context) -> tuple[NDArray[np.intp], Floats]:
-        """What the user likes of what the model knows, as places in it (m,), and how much each of them counts (m,)."""
-        history, model = context.history, self._model
+    def _said(self, context: Context) -> "list[_Said]":
+        """What the models say to somebody of whom they know something; of an item, one of them at most says something.
+
+        What a training run fitted knows all about its items; the late model is asked about others.
+        """
+        said = []
+        for model in (self._model, self._late):
+            sources, pull = self._taste(context, model)
+            if len(sources):
+                scores = self._scores(model, sources, pull)
+                if model is self._late:
+                    scores[self._model.arms.known(model.arms.ids) > 0] = 0
+                said.append(_Said(model, sources, pull, scores))
+        return said
+
+    def _taste(self, context: Context, model: "_Model") -> tuple[NDArray[np.intp], Floats]:
+        """What the user likes of what a model knows, as places in it (m,), and how much each of them counts (m,)."""
+        history = context.history
         if len(history) == 0 or len(model) == 0:
             return np.empty(0, dtype=np.intp), np.empty(0)
         above, size = self.liked + _SLACK, len(model) + 1
@@ -177,9 +210,9 @@ class Collaborative(Policy):
         sources = np.flatnonzero((pull > 0) & (total > above))
         return sources - 1, pull[sources]
 
-    def _scores(self, context: Context, sources: NDArray[np.intp], pull: Floats) -> Floats:
+    def _scores(self, model: "_Model", sources: NDArray[np.intp], pull: Floats) -> Floats:
         """Every item's score for somebody who likes `sources`, not below 0, shape (items of the model,)."""
-        scores = self._model.scores(sources, pull)
+        scores = model.scores(sources, pull)
         if self.repeats:
             scores[sources] += pull
         else:
@@ -188,16 +221,19 @@ class Collaborative(Policy):
 
     def state(self) -> State:
         """Who likes what, and the weights."""
-        return {**self._likes.state(), **self._model.state(), "changes": self._changes}
+        late = {f"late_{name}": value for name, value in self._late.state().items()}
+        return {**self._likes.state(), **self._model.state(), **late, "changes": self._changes}
 
     def load(self, state: State) -> None:
         """Become what `state` gave. Raises ValueError where it doesn't fit."""
         try:
             likes, model = _Likes.of(state), _Model.of(state, self.neighbours)
+            late = {name.removeprefix("late_"): state[name] for name in state if name.startswith("late_")}
+            beside = _Model.of(late, self.neighbours) if late else _Model()
             changes = _count("changes", state)
         except KeyError as key:
             raise ValueError(f"the state has no {key}") from None
-        self._likes, self._model, self._changes = likes, model, changes
+        self._likes, self._model, self._late, self._changes = likes, model, beside, changes
 
     def explain(self, item: str, memo: Mapping[str, Any]) -> str:
         """Which of the user's items spoke most for an item when it was ranked."""
@@ -357,6 +393,16 @@ class _Model:
             raise ValueError("weights must be finite numbers")
         likes = _count("fitted", state)
         return cls(ids, targets.astype(np.int32), weights.astype(np.float32), likes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a model says to a user: what he likes of it (m,), how much that counts (m,), and its items' scores (n,)."""
+
+    model: _Model
+    sources: NDArray[np.intp]
+    pull: Floats
+    scores: Floats
 
 
 def most_liked(liked: Ints, most: int) -> NDArray[np.intp]:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...core import Candidates, Context, Filter, FlagField
-from .where import Where
+from .where import Where, Wish
 
-__all__ = ["Available", "Seen", "Where"]
+__all__ = ["Available", "Seen", "Where", "Wish"]
 
 Mask = NDArray[np.bool_]
 

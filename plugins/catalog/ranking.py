@@ -1,9 +1,14 @@
-"""Ranking a whole catalogue: the best of many values, and how much people liked each item."""
+"""Ranking: the best of many values, how much people liked each item, and several rankings made one."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core import Candidates, CatalogSnapshot, Context
+
+T = TypeVar("T")
 
 Values = NDArray[np.float64]
 
@@ -41,3 +46,14 @@ def numbers_of_all(catalog: CatalogSnapshot, field: str) -> NDArray[np.floating]
     """A number or time field of every live row, in the order of `catalog.live`."""
     column: NDArray[np.floating] = catalog.column(field)
     return column[catalog.live]
+
+
+def in_turn(lists: Iterable[Sequence[T]]) -> list[T]:
+    """The first of each list, then the second of each, and so on.
+
+    >>> in_turn(["abc", "x", "12"])
+    ['a', 'x', '1', 'b', '2', 'c']
+    """
+    lists = list(lists)
+    longest = max(map(len, lists), default=0)
+    return [each[place] for place in range(longest) for each in lists if place < len(each)]

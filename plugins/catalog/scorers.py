@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from ...core import Candidates, Context, NumberField, Scorer, Scores, TimeField, WordField
 from .ranking import liking, liking_of_all, numbers_of_all
 from .taste import Spatial, Tasting, unit
-from .words import occurrences, wanted, weights_of
+from .words import codes_of, occurrences, wanted, weights_of
 
 _NEUTRAL = 0.5
 _DAY = 86_400.0
 
 
-class Similarity(Tasting, Scorer):
+class Similarity(Spatial, Tasting, Scorer):
     """How near the item is to the user's taste: the cosine, 0 where either is unknown.
 
     Below 0 is what resembles things that were disliked.
@@ -25,8 +25,7 @@ class Similarity(Tasting, Scorer):
 
     def score(self, context: Context, candidates: Candidates) -> Scores:
         """Scores from -1 to 1, shape (n,)."""
-        taste = self.taste(context)
-        return np.zeros(len(candidates)) if taste is None else taste.cosines(candidates)
+        return self.nearness(context, candidates)
 
 
 class Popularity(Scorer):
@@ -126,6 +125,8 @@ class Numeric(Scorer):
         given = context.situation.get(self.situation) if self.situation is not None else None
         if isinstance(given, int | float) and not isinstance(given, bool) and abs(given) <= 1e38:
             return float(given)
+        if self.situation is not None:
+            context.unheeded(self.situation, "a number")
         return ideal
 
 
@@ -158,12 +159,15 @@ class TagMatch(Scorer):
     def score(self, context: Context, candidates: Candidates) -> Scores:
         """Scores from 0 to 1, shape (n,)."""
         words = wanted(context.profile.get(self.profile)) if self.profile is not None else {}
-        if self.situation is not None:
-            for word, weight in wanted(context.situation.get(self.situation)).items():
-                words[word] = words.get(word, 0.0) + weight
+        asked = wanted(context.situation.get(self.situation)) if self.situation is not None else {}
+        for word, weight in asked.items():
+            words[word] = words.get(word, 0.0) + weight
+        vocabulary = candidates.words(self.field)
+        if self.situation is not None and not len(codes_of(vocabulary, asked)):
+            context.unheeded(self.situation, f"words that items have under {self.field!r}")
         if not words:
             return np.full(len(candidates), _NEUTRAL)
-        weights = weights_of(candidates.words(self.field), words)
+        weights = weights_of(vocabulary, words)
         positions, codes = occurrences(candidates, self.field)
         found = np.bincount(positions, weights=weights.take(codes), minlength=len(candidates))
         whole = sum(sorted(words.values(), reverse=True)[: self.enough])

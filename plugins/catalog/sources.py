@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ...core import Context, NumberField, Source, TimeField
 from .ranking import best, liking_of_all, numbers_of_all
-from .taste import Tasting
+from .taste import Spatial, Tasting
 
 Rows = NDArray[np.intp]
 
@@ -62,10 +62,8 @@ class Recent(Source):
         return past[:limit]
 
 
-class Similar(Tasting, Source):
-    """The items nearest to the user's taste; nothing for a user whose taste is unknown."""
-
-    blocking: ClassVar[bool] = False
+class Nearest(Tasting):
+    """The items nearest to the user's taste, in whatever space."""
 
     limit: int = Field(200, ge=1, le=10_000, description="How many items to propose.")
     again: bool = Field(False, description="Whether to propose items of the user's history, too.")
@@ -82,6 +80,12 @@ class Similar(Tasting, Source):
         known = np.zeros(len(context.catalog), dtype=bool)
         known[past] = True
         return rows[~known[rows]][: self.limit]
+
+
+class Similar(Spatial, Nearest, Source):
+    """The items nearest to the user's taste; nothing for a user whose taste is unknown."""
+
+    blocking: ClassVar[bool] = False
 
 
 class Random(Source):

@@ -1,6 +1,6 @@
 """The user's taste: one vector of what somebody likes, from their history and their profile."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +29,7 @@ class Taste:
 
 
 class Spatial(Component):
-    """The options of components that compare items: in which space they do."""
+    """The options of components that compare items: by their embedding or by their words."""
 
     by: Literal["auto", "embedding", "fields"] = Field(
         "auto",
@@ -57,8 +57,11 @@ class Spatial(Component):
             if words is not None:
                 yield words
 
+    def _where(self) -> Hashable:
+        return self.by, self.fields
 
-class Tasting(Spatial):
+
+class Tasting(Component):
     """The options that say how a taste is made; equal options share one taste per request.
 
     With rewards r and ages a (days) of the newest `recent` items of the history that have a reward, and their
@@ -85,17 +88,26 @@ class Tasting(Spatial):
         0.5, ge=0, le=1, description="The profile's share of the taste where there is a history too."
     )
 
+    def spaces(self, catalog: CatalogSnapshot) -> Iterator[Space]:
+        """The spaces to try, in order: the first in which something is known of the taste is taken."""
+        raise NotImplementedError
+
     def taste(self, context: Context) -> Taste | None:
         """The user's taste, or None where neither history nor profile tells."""
-        options = (self.by, self.fields, self.recent, self.half_life_days, self.dislike, self.profile_weight)
-        return context.cached(("catalog: taste", options), lambda: self._taste(context))
+        options = (self.recent, self.half_life_days, self.dislike, self.profile_weight)
 
-    def _taste(self, context: Context) -> Taste | None:
-        for space in self.spaces(context.catalog):
-            taste = self._taste_in(space, context)
-            if taste is not None:
-                return taste
-        return None
+        def made() -> Taste | None:
+            for space in self.spaces(context.catalog):
+                taste = self._taste_in(space, context)
+                if taste is not None:
+                    return taste
+            return None
+
+        return context.cached(("catalog: taste", self._where(), options), made)
+
+    def _where(self) -> Hashable:
+        """What tells its spaces from those of others."""
+        raise NotImplementedError
 
     def _taste_in(self, space: Space, context: Context) -> Taste | None:
         rows, weights = self._weights(context.history)
@@ -108,6 +120,11 @@ class Tasting(Spatial):
             return Taste(space, history if liked else history * np.float32(self.dislike), attracts=liked)
         mixed = unit((1 - self.profile_weight) * history + self.profile_weight * profile)
         return None if mixed is None else Taste(space, mixed.astype(np.float32), attracts=True)
+
+    def nearness(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+        """How near each candidate is to the taste, -1 to 1, 0 where either is unknown, shape (n,)."""
+        taste = self.taste(context)
+        return np.zeros(len(candidates)) if taste is None else taste.cosines(candidates)
 
     def _weights(self, history: Candidates) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         reward = np.nan_to_num(np.asarray(history["reward"], dtype=np.float64))

@@ -48,17 +48,15 @@ _FITS: Mapping[Test, tuple[FieldType, ...]] = {
     "contains": ("text",),
 }
 _NEGATIVE = frozenset({"not_equals", "none_of"})
-_TAKES: Mapping[Test, str] = {
-    "equals": "a number, true or false, or a word",
-    "not_equals": "a number, true or false, or a word",
-    "one_of": "a list of numbers or words",
-    "none_of": "a list of numbers or words",
-    "all_of": "a list of words",
-    "at_least": "a number or a time such as 2026-11-20",
-    "at_most": "a number or a time such as 2026-11-20",
-    "within_days": "a number of days above 0",
-    "contains": "a text",
+_VALUE: Mapping[FieldType, str] = {
+    "number": "a number",
+    "time": "a time such as 2026-11-20",
+    "flag": "true or false",
+    "category": "a word",
+    "tags": "a word",
+    "text": "a text",
 }
+_VALUES: Mapping[FieldType, str] = {"number": "numbers", "category": "words", "tags": "words"}
 
 
 class Where(Filter):
@@ -86,7 +84,8 @@ class Where(Filter):
     situation: dict[Test, str] = Field(
         {},
         description="Keys of the request's situation that give values by test, such as {at_most: max_price}. "
-        "Where it has no fitting value, the test's own option holds; without one the test is left out.",
+        "Where it has no fitting value, the test's own option holds, without one the test is left out; the slate names "
+        "a value that doesn't fit.",
     )
     missing: Literal["keep", "drop"] | None = Field(
         None,
@@ -107,7 +106,7 @@ class Where(Filter):
             raise ValueError(f"{_listed(tests)} don't go together: no type of field has them all")
         for test, value in self._given().items():
             if all(_typed(kind, test, value) is None for kind in types):
-                raise ValueError(f"`{test}` can't be {value!r}: it takes {_TAKES[test]}")
+                raise ValueError(f"`{test}` can't be {value!r}: it takes {_takes(test, types)}")
         for kind in types:
             low, high = (_typed(kind, test, getattr(self, test)) for test in ("at_least", "at_most"))
             if low is not None and high is not None and low > high:
@@ -126,11 +125,7 @@ class Where(Filter):
     def keep(self, context: Context, candidates: Candidates) -> Mask:
         """Raises ComponentError where a test doesn't fit the field's type."""
         kind = _type_of(candidates, self.field)
-        tests = self._fixed.get(kind)
-        if tests is None:
-            tests = self._tests(kind, context)
-            if not self.situation:
-                self._fixed[kind] = tests
+        tests = self._tests(kind, context)
         if not tests:
             return np.ones(len(candidates), dtype=bool)
         passed, known = _COMPARE[kind](candidates, self.field, tests, context.now)
@@ -141,6 +136,14 @@ class Where(Filter):
         return {test: value for test in _FITS if (value := getattr(self, test)) is not None}
 
     def _tests(self, kind: FieldType, context: Context) -> dict[Test, Any]:
+        tests = self._fixed.get(kind)
+        if tests is None:
+            tests = self._wanted(kind, context)
+            if not self.situation:
+                self._fixed[kind] = tests
+        return tests
+
+    def _wanted(self, kind: FieldType, context: Context) -> dict[Test, Any]:
         tests: dict[Test, Any] = {}
         for test in {**self._given(), **self.situation}:
             if kind not in _FITS[test]:
@@ -150,7 +153,10 @@ class Where(Filter):
                 )
             value = None
             if test in self.situation:
-                value = _typed(kind, test, context.situation.get(self.situation[test]))
+                key = self.situation[test]
+                value = _typed(kind, test, context.situation.get(key))
+                if value is None:
+                    context.unheeded(key, _takes(test, (kind,)))
             if value is None:
                 value = _typed(kind, test, getattr(self, test))
             if value is not None:
@@ -162,12 +168,45 @@ class Where(Filter):
         return tests
 
 
+class Wish(Where):
+    """Like `catalog.where`, but a wish rather than a rule: where it would leave nothing, the nearest items stay.
+
+    Numbers and times are the nearer the less they are beyond a bound or away from a value; of other fields all items
+    are equally near.
+    """
+
+    soft: ClassVar[bool] = True
+
+    def distance(self, context: Context, candidates: Candidates) -> NDArray[np.floating[Any]]:
+        """In the field's unit, shape (n,); items without a value are as far as the furthest."""
+        kind = _type_of(candidates, self.field)
+        distance = np.zeros(len(candidates))
+        if kind not in ("number", "time"):
+            return distance
+        values = candidates[self.field].astype(np.float64)
+        known = ~np.isnan(values)
+        for test, wanted in self._tests(kind, context).items():
+            distance[known] = np.maximum(distance[known], _beyond(values[known], test, wanted, context.now))
+        distance[~known] = distance.max(initial=0.0)
+        return distance
+
+
 def _type_of(candidates: Candidates, field: str) -> FieldType:
     kind = candidates.catalog.schema.fields.get(field)
     if kind is None:
         known = candidates.catalog.schema.fields
         raise UnknownColumn(f"where: {field!r} is no field of these items; known: {_listed(known)}")
     return kind
+
+
+def _takes(test: Test, kinds: Iterable[FieldType]) -> str:
+    """What a test takes for fields of some types, in words."""
+    if test == "within_days":
+        return "a number of days above 0"
+    fitting = [kind for kind in kinds if kind in _FITS[test]]
+    if test in ("one_of", "none_of", "all_of"):
+        return "a list of " + " or ".join(dict.fromkeys(_VALUES[kind] for kind in fitting))
+    return " or ".join(dict.fromkeys(_VALUE[kind] for kind in fitting))
 
 
 def _typed(kind: FieldType, test: Test, value: Any) -> Any:
@@ -215,6 +254,24 @@ def _numbers(candidates: Candidates, field: str, tests: Mapping[Test, Any], now:
             case _:
                 passed &= ~np.isin(values, np.array(wanted, dtype=values.dtype))
     return passed, known
+
+
+def _beyond(values: NDArray[np.float64], test: Test, wanted: Any, now: float) -> NDArray[np.float64]:
+    """How far values are from passing a test; 0 for those that pass, and for tests that nothing is near to."""
+    beyond = np.zeros_like(values)
+    match test:
+        case "at_least":
+            beyond = wanted - values
+        case "at_most":
+            beyond = values - wanted
+        case "within_days":
+            beyond = np.maximum(now - wanted * _DAY - values, values - now)
+        case "equals" | "one_of":
+            steps = np.sort(np.array(wanted))  # a request may name thousands: no matrix of values by them
+            place = np.searchsorted(steps, values)
+            below, above = steps[np.maximum(place - 1, 0)], steps[np.minimum(place, len(steps) - 1)]
+            beyond = np.minimum(np.abs(values - below), np.abs(above - values))
+    return np.maximum(beyond, 0)
 
 
 def _flags(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: float) -> tuple[Mask, Mask]:

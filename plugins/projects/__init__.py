@@ -1,4 +1,7 @@
-"""GitHub projects: a preset for people who look for a project to use, to learn from or to work on."""
+"""GitHub projects: a preset for people who look for a project to use, to learn from or to work on.
+
+With a token it searches GitHub itself, as it is now; without one it shows a sample.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...core import Candidates, Component, Context, Filter, WordField, hookimpl
+from .live import Harvest, Search, Stars
 
 LEVELS = ("beginner", "intermediate", "advanced", "expert")
 """Levels of skill and of complexity, from easy to hard."""
@@ -36,7 +40,7 @@ class Complexity(Filter):
 @hookimpl
 def components() -> list[type[Component]]:
     """What this plugin offers."""
-    return [Complexity]
+    return [Complexity, Harvest, Search, Stars]
 
 
 @hookimpl

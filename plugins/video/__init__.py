@@ -1,9 +1,19 @@
-"""Video: a preset for films and clips, and what watching is worth."""
+"""Video: what to watch, on a sample of its own, or live from YouTube with a key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...core import hookimpl
+from ...core import Component, hookimpl
+from .filters import Categories, Languages
+from .harvest import Harvest
+from .scorers import Asked
+from .sources import Popular, Search, Uploads
+
+
+@hookimpl
+def components() -> Sequence[type[Component]]:
+    """What this plugin offers."""
+    return [Asked, Categories, Harvest, Languages, Popular, Search, Uploads]
 
 
 @hookimpl

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHES = ("decision", "serving", "interactions", "retrieval", "thompson", "collaborative", "startup")
+BENCHES = (
+    "decision",
+    "serving",
+    "interactions",
+    "retrieval",
+    "thompson",
+    "collaborative",
+    "startup",
+    "services",
+    "video",
+    "feeds",
+)
 
 
 @pytest.mark.parametrize("name", BENCHES)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tastemaker.connectors.files import Table, components
-from tastemaker.core import CollectorError, Fault, Record
+from tastemaker.core import Collection, CollectorError, Fault, Record
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -32,7 +32,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def read(path: Path, **options: Any) -> tuple[list[Record], list[Fault]]:
-    found = list(Table(path=path, **options).collect())
+    found = list(Table(path=path, **options).collect(Collection("books", 0)))
     return [one for one in found if isinstance(one, Record)], [one for one in found if isinstance(one, Fault)]
 
 
@@ -44,7 +44,7 @@ def values(path: Path, **options: Any) -> list[dict[str, Any]]:
 
 def error(path: Path, **options: Any) -> str:
     with pytest.raises(CollectorError) as caught:
-        list(Table(path=path, **options).collect())
+        list(Table(path=path, **options).collect(Collection("books", 0)))
     return str(caught.value)
 
 
@@ -313,7 +313,7 @@ def test_memory_stays_flat_while_a_file_grows(
     path.write_text(start + "".join(row.format(number, "long " * 200) for number in range(20_000)) + end)
     tracemalloc.start()
     try:
-        count = sum(1 for _ in Table(path=path, columns={"name": "title"}).collect())
+        count = sum(1 for _ in Table(path=path, columns={"name": "title"}).collect(Collection("books", 0)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -377,7 +377,7 @@ def test_whatever_a_file_holds_ends_in_records_faults_or_one_collector_error(
     path.write_bytes(raw)
     message = str(path)
     try:
-        for found in Table(path=path).collect():
+        for found in Table(path=path).collect(Collection("books", 0)):
             assert isinstance(found, Record | Fault)
             assert int(found.where.rpartition(":")[2]) >= 1
     except CollectorError as problem:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tastemaker.connectors.files import Table
-from tastemaker.core import CollectorError, Record
+from tastemaker.core import Collection, CollectorError, Record
 
 if find_spec("pyarrow") is None:
     if os.environ.get("CI") == "true":
@@ -25,7 +25,7 @@ parquet: Any = import_module("pyarrow.parquet")
 
 
 def records(path: Path, **options: Any) -> list[Record]:
-    found = list(Table(path=path, **options).collect())
+    found = list(Table(path=path, **options).collect(Collection("books", 0)))
     assert all(isinstance(one, Record) for one in found)
     return [one for one in found if isinstance(one, Record)]
 

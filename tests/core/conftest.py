@@ -1,22 +1,20 @@
 """Catalogues, plans and settings by hand, and an empty database of each kind that the platform runs on."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import OperationalError
 from tastemaker.core import Candidates, Catalog, Component, ItemSchema
+from tastemaker.core.clock import ManualClock
 from tastemaker.core.config import DomainPlan, ItemsPlan, LearningOptions, Settings, SlateOptions, Step, load
 from tastemaker.core.rewards import RewardTable
+from tastemaker.tests.core.bookshop import BOOKS, START
+from tastemaker.tests.databases import schema
 
 FIELDS: dict[str, Any] = {
     "title": "text",
@@ -28,31 +26,6 @@ FIELDS: dict[str, Any] = {
 }
 
 
-@contextmanager
-def _schema() -> Iterator[str]:
-    """The URL of a PostgreSQL schema of its own."""
-    server = os.environ.get("TASTEMAKER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
-    url = make_url(server)
-    name = f"store_{uuid4().hex}"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    except OperationalError:
-        engine.dispose()
-        missing = f"no PostgreSQL at {url!r} (TASTEMAKER_TEST_POSTGRES says where)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    try:
-        query = {"options": f"-csearch_path={name}", "application_name": name}
-        yield url.update_query_dict(query).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
-        engine.dispose()
-
-
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'store.db'}"
@@ -60,7 +33,7 @@ def sqlite(tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgresql() -> Iterator[str]:
-    with _schema() as url:
+    with schema() as url:
         yield url
 
 
@@ -157,3 +130,19 @@ def settings_of(tmp_path: Path) -> Callable[..., Settings]:
         return settings if isinstance(domains, str) else replace(settings, domains=domains)
 
     return made
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def shop(settings_of: Callable[..., Settings], tmp_path: Path, url: str) -> Settings:
+    """Fifty books, and films without any."""
+    rows = [
+        f"b{number},Book {number},{number % 5},{'novel' if number % 2 else 'poem'},a|b"
+        for number in range(50)
+    ]
+    (tmp_path / "books.csv").write_text("\n".join(["isbn,title,rating,genre,moods", *rows]))
+    return settings_of(BOOKS, url)

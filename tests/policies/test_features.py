@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from tastemaker.core import Candidates, Catalog, Context, Feedback, ItemSchema
-from tastemaker.policies.features import Feature, Features
+from tastemaker.policies.features import Feature, Features, misfits
 
 FIELDS: Any = {"price": "number", "new": "flag", "brand": "category", "tags": "tags"}
 
@@ -199,3 +199,74 @@ def test_features_must_be_different_and_crosses_must_name_them() -> None:
         Features([Feature(number="price"), Feature(flag="price")])
     with pytest.raises(ValueError, match=r"names 'mood', and the features to be crossed are: price"):
         Features([Feature(number="price"), Feature(cross=("price", "mood"))])
+
+
+class TestBandsAndWhatIsUsual:
+    """Price bands, and the bands and words of what a user liked."""
+
+    ITEMS = tuple(
+        {
+            "price": float(place),
+            "brand": "acme" if place < 4 else "zeta",
+            "tags": ["red"] if place % 2 else ["blue"],
+        }
+        for place in range(8)
+    )
+
+    def measured(
+        self,
+        declared: Sequence[Mapping[str, Any]],
+        liked: Sequence[int] = (),
+        reward: Sequence[float] | None = None,
+    ) -> NDArray[np.float64]:
+        catalog = Catalog(ItemSchema(FIELDS))
+        catalog.put([*((f"i{place}", dict(item)) for place, item in enumerate(self.ITEMS)), ("none", {})])
+        snapshot = catalog.snapshot()
+        given = np.ones(len(liked)) if reward is None else np.array(reward)
+        context = Context(
+            domain="shop", user="ann", slate="s", now=0.0, size=5, draws=1, seed=1, catalog=snapshot,
+            history=Candidates(snapshot, np.array(liked, dtype=np.intp), columns={"reward": given}),
+            feedback=Feedback(), profile={}, situation={},
+        )  # fmt: skip
+        features = Features([Feature(**one) for one in declared])
+        return features.measured(context, Candidates(snapshot, snapshot.live)) / 1024.0
+
+    def test_bands_hold_as_many_items_each(self) -> None:
+        found = self.measured([{"number": "price", "bands": 4}])
+        assert found[:8].argmax(axis=1).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert found[:8].sum(axis=1).tolist() == [1.0] * 8
+        assert found[8].tolist() == [0.0] * 4
+
+    def test_what_is_usual_is_what_was_liked(self) -> None:
+        found = self.measured([{"usual": "price", "bands": 4}], [0, 1, 7, 6, 5], [1, 2, -1, np.nan, 0])
+        assert found.tolist() == [[1.0, 0.0, 0.0, 0.0]] * 9
+        mixed = self.measured([{"usual": "price", "bands": 4}], [0, 7])
+        np.testing.assert_allclose(mixed[0], [0.5**0.5, 0, 0, 0.5**0.5], atol=1e-3)
+        assert self.measured([{"usual": "price", "bands": 4}]).tolist() == [[0.0] * 4] * 9
+
+    @pytest.mark.parametrize(
+        ("field", "among", "at"), [("brand", ("acme", "zeta"), 0), ("tags", ("blue", "red"), 1)]
+    )
+    def test_of_words_too(self, field: str, among: tuple[str, str], at: int) -> None:
+        found = self.measured([{"usual": field, "among": among}], [1, 3])
+        assert found[0].argmax() == at
+        assert found[0].sum() == 1.0
+
+    def test_a_cross_tells_the_usual_band_from_the_others(self) -> None:
+        declared = [{"number": "price", "bands": 4}, {"usual": "price", "bands": 4}]
+        found = self.measured([*declared, {"cross": ("price", "usual.price")}], [0, 1])
+        crossed = found[:, 8:].reshape(9, 4, 4)
+        assert crossed[0, 0, 0] == 1.0, "cheap, to who likes cheap things"
+        assert crossed[7, 3, 0] == 1.0, "dear, to who likes cheap things"
+        assert crossed.sum() == 8.0
+
+    def test_what_makes_no_sense_is_told(self) -> None:
+        for options in ({"words": "brand", "bands": 4}, {"usual": "price", "bands": 4, "width": 8}):
+            with pytest.raises(ValidationError, match="`bands` are those of a number"):
+                Feature(**options)  # type: ignore[arg-type]
+        types: Any = {"price": "number", "brand": "category"}
+        wrong = [Feature(usual="price"), Feature(usual="brand", bands=4), Feature(usual="price", bands=4)]
+        assert [said for _, said in misfits(wrong, types)] == [
+            "what is usual of the number 'price' is told in bands: add `bands: 4`",
+            "`bands` are for numbers, and 'brand' is category",
+        ]

@@ -390,6 +390,19 @@ class TestLearning:
 
         assert taught(sorted(cuts)) == taught([])
 
+    def test_a_count_that_has_faded_grows_by_the_same_bits_however_the_log_is_cut(self) -> None:
+        options: dict[str, Any] = {"features": ITEM_FEATURES, "discount": 0.9}
+        step = -DAY / np.log2(0.9) / 20
+        memo = history_of(Ranker(**options), 1, days=1).memos[0]
+        for fading in range(1, 60):
+            time = [0.0] + [(fading + 0.5) * step] * 6
+            outcomes = outcomes_of([1] * 7, [memo] * 7, [1.0] * 7, time=time)
+            whole, single = Ranker(**options), Ranker(**options)
+            whole.learn(outcomes)
+            for place in range(7):
+                single.learn(part(outcomes, place, place + 1))
+            assert pack(whole.state()) == pack(single.state()), fading
+
     @pytest.mark.parametrize("discount", [0.9, 0.3])
     def test_evidence_that_is_t_days_old_counts_d_to_the_t(self, discount: float) -> None:
         policy = Ranker(features=ITEM_FEATURES, discount=discount)
@@ -478,12 +491,15 @@ class TestStates:
                 wrong += [{**fine, name: value[:-1]}, {**fine, name: value[None]}, {**fine, name: "rubbish"}]
                 if value.dtype.kind == "f" and value.size:
                     wrong.append({**fine, name: np.full_like(value, np.nan)})
+        name = "shared" if mode == "shared" else "arm"
         wrong += [
             {**fine, "schema": "shared, 3 columns"},
             {**fine, "arms": [*fine["arms"], "more"]} if mode != "shared" else {**fine, "arms": [7]},
             {**fine, "arms": ["one", "one"]},
-            {**fine, "arm_summed": fine["arm_summed"] + 1000, "arm_sums": fine["arm_sums"]},
-            {**fine, "arm_sums": -1e6 * np.ones_like(fine["arm_sums"])},
+            {**fine, f"{name}_summed": fine[f"{name}_summed"] + 1000},
+            {**fine, f"{name}_sums": -1e6 * np.ones_like(fine[f"{name}_sums"])},
+            {**fine, f"{name}_fresh": 2 * np.ones_like(fine[f"{name}_fresh"])},
+            {**fine, f"{name}_waiting": np.roll(fine[f"{name}_waiting"], 1)},
             {**fine, "sums": np.array([-1.0, 0.0, 0.0])},
         ]
         for state in wrong:

@@ -414,10 +414,11 @@ class TestOptions:
     def test_the_default_goes_with_every_domain(self, tmp_path: Path, domain: str) -> None:
         path = tmp_path / "config.yaml"
         path.write_text(
-            f"version: 1\ndomains:\n  shop: {{extends: {domain}, policies: {{tuner: {{use: q_learning.tuner}}}}}}\n"
+            f"version: 1\ndomains:\n  shop:\n    extends: {domain}\n"
+            "    policies: {tuner: null, mine: {use: q_learning.tuner}}\n"
         )
         plan = load(path).domains["shop"]
-        policy = next(step.component for step in plan.policies if step.name == "tuner")
+        policy = next(step.component for step in plan.policies if step.name == "mine")
         assert isinstance(policy, Tuner)
         for setting in policy.settings():
             slate = plan.with_knobs(setting).slate
@@ -432,7 +433,7 @@ def test_the_example_of_the_page_is_a_composition_with_27_settings(tmp_path: Pat
     path.write_text("version: 1\n" + example, encoding="utf-8")
     plan = load(path).domains["music"]
     policies: dict[str, Any] = {step.name: step.component for step in plan.policies}
-    turned = [plan.with_knobs(setting) for setting in policies["tuner"].settings()]
+    turned = [plan.with_knobs(setting) for setting in policies["by_mood"].settings()]
     assert len({str((each.filters, each.scorers, each.slate)) for each in turned}) == 27
     assert {(each.slate.diversity, each.slate.max_per["genres"]) for each in turned} == {
         (0.1, 6), (0.3, 4), (0.5, 2),
@@ -807,13 +808,19 @@ domains:
     scorers: {{category: {{enabled: false}}, price: {{enabled: false}}, new: {{enabled: false}}}}
     policies:
       taste: {{enabled: false}}
+      context: {{enabled: false}}
+      together: {{enabled: false}}
       tuner:
         use: q_learning.tuner
         observe: [{{situation: mood, among: [curious, set]}}]
         knobs:
+          price: null
+          diversity: null
           variety: {{low: {{slate.diversity: 0}}, high: {{slate.diversity: 0.8}}}}
           length: {{short: {{sources.similar.limit: 150}}, long: {{sources.similar.limit: 300}}}}
         alpha: 0.2
+        gamma: 0.95
+        reward: null
         initial: 2
         anneal: 60
         episode_minutes: 60
@@ -828,7 +835,7 @@ def test_a_real_shop_learns_who_wants_variety_and_a_replay_of_its_log_comes_to_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = map(uuid.UUID, map("{:032x}".format, itertools.count()))
-    monkeypatch.setattr("tastemaker.core.orchestrator.uuid.uuid4", lambda: next(ids))
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(ids))
     path = tmp_path / "config.yaml"
     path.write_text(SHOP.format(folder=tmp_path))
     clock = ManualClock(NOW)

@@ -1,4 +1,4 @@
 """The schema of the store, version by version (Alembic)."""
 
 # The newest revision in versions/.
-HEAD = "0002"
+HEAD = "0003"

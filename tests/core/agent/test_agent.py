@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import SecretStr
 from tastemaker.core import (
     Candidates,
     Catalog,
@@ -61,14 +62,15 @@ def build(catalog_of: Callable[..., Catalog], plan_of: Callable[..., DomainPlan]
 
 def decided(agent: Agent, request: Request | None = None, slate: str = "s1", **options: Any) -> Slate:
     async def decide() -> Slate:
-        return await agent.decide(request or Request("ann"), slate=slate, now=NOW, profile={}, **options)
+        given = {"profile": {}, **options}
+        return await agent.decide(request or Request("ann"), slate=slate, now=NOW, **given)
 
     return asyncio.run(decide())
 
 
 def again(agent: Agent, slate: Slate, **options: Any) -> Decision:
     history = agent.histories.finish(slate.user, []).candidates(agent.catalog.snapshot(), slate.time)
-    return asyncio.run(agent.again(slate, profile={"age": 30}, history=history, **options))
+    return asyncio.run(agent.again(slate, history=history, **{"profile": {"age": 30}, **options}))
 
 
 def reasons(slate: Slate) -> dict[str, str]:
@@ -111,6 +113,16 @@ class Available(InPlace, Filter):
         return available
 
 
+class Sluggish(InPlace, Filter):
+    """Keeps all, after a while."""
+
+    seconds: float
+
+    def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
+        time.sleep(self.seconds)
+        return np.ones(len(candidates), dtype=bool)
+
+
 class Nothing(InPlace, Filter):
     def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
         return np.zeros(len(candidates), dtype=bool)
@@ -118,6 +130,34 @@ class Nothing(InPlace, Filter):
 
 class SoftNothing(Nothing):
     soft: ClassVar[bool] = True
+
+
+class Rated(InPlace, Filter):
+    """A wish for a rating between two numbers."""
+
+    soft: ClassVar[bool] = True
+    low: float = 0
+    high: float = 6
+
+    def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
+        return self.distance(context, candidates) == 0
+
+    def distance(self, context: Context, candidates: Candidates) -> NDArray[np.floating[Any]]:
+        rating = candidates["rating"]
+        return np.maximum(np.maximum(self.low - rating, rating - self.high), 0)
+
+
+class LostRated(Rated):
+    def distance(self, context: Context, candidates: Candidates) -> NDArray[np.floating[Any]]:
+        raise ZeroDivisionError("by design")
+
+    def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
+        return np.zeros(len(candidates), dtype=bool)
+
+
+class BrokenWish(LostRated):
+    def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
+        raise ZeroDivisionError("by design")
 
 
 class Broken(Source, Filter, Scorer, Policy):
@@ -306,8 +346,66 @@ class TestReplay:
         assert again(agent, other).picks != slate.picks
         assert all(pick.explored for pick in again(agent, other).picks)
         nobody = agent.histories.finish("ann", []).candidates(agent.catalog.snapshot(), NOW)
-        assert agent.chance("tuner", other, profile={}, history=nobody) == 0.25
-        assert agent.chance("tuner", slate, profile={}, history=nobody) == 0.5
+        for one, chance in ((other, 0.25), (slate, 0.5)):
+            assert asyncio.run(agent.chance("tuner", one, profile={}, history=nobody)) == chance
+
+    def test_what_is_perceived_lies_over_the_profile_for_all_that_follow(self, build: Build) -> None:
+        class Knowing(Policy):
+            blocking: ClassVar[bool] = False
+            key: str = "mood"
+
+            def perceive(self, context: Context) -> Mapping[str, Any]:
+                return {self.key: f"calm, {context.profile.get('mood', 'who knows')}"}
+
+        class Dial(Policy):
+            blocking: ClassVar[bool] = False
+
+            def tune(self, context: Context) -> Mapping[str, Any]:
+                return {"slate.explore": 1.0 if self.chance(context, {}) == 0.75 else 0.0}
+
+            def chance(self, context: Context, memo: Mapping[str, Any]) -> float:
+                return 0.75 if context.profile.get("mood") == "calm, glad" else 0.25
+
+        class Asked(Scorer):
+            blocking: ClassVar[bool] = False
+
+            def score(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                assert context.profile["name"] == "Ann"
+                return np.full(len(candidates), float(len(str(context.profile["mood"]))))
+
+        agent = build(
+            sources={"all": All()},
+            scorers={"asked": Asked()},
+            policies={"dial": Dial(), "knowing": Knowing(), "other": Knowing(key="more")},
+        )
+        profile = {"name": "Ann", "mood": "glad"}
+        slate = decided(agent, profile=profile)
+        assert profile == {"name": "Ann", "mood": "glad"}
+        assert not slate.degraded
+        assert slate.knobs == {"slate.explore": 1.0}
+        assert {pick.parts["asked"] for pick in slate.picks} == {len("calm, glad")}
+        nobody = agent.histories.finish("ann", []).candidates(agent.catalog.snapshot(), NOW)
+        assert again(agent, slate, profile=profile).picks == slate.picks
+        for known, chance in ((profile, 0.75), ({}, 0.25)):
+            assert asyncio.run(agent.chance("dial", slate, profile=known, history=nobody)) == chance
+
+    def test_one_that_can_t_perceive_is_done_without(self, build: Build) -> None:
+        class Blind(Policy):
+            blocking: ClassVar[bool] = False
+            answer: Any = None
+
+            def perceive(self, context: Context) -> Mapping[str, Any]:
+                if self.answer is None:
+                    raise ValueError("too dark")
+                return self.answer  # type: ignore[no-any-return]
+
+        agent = build(sources={"all": All()}, policies={"blind": Blind(), "odd": Blind(answer=7)})
+        slate = decided(agent)
+        assert len(slate.picks) == 4
+        assert [(entry.component, entry.reason) for entry in slate.degraded] == [
+            ("policies.blind", "raised ValueError: too dark"),
+            ("policies.odd", "returned int, not a mapping of what it knows"),
+        ]
 
     def test_an_agent_that_holds_a_state_shares_all_else(self, build: Build) -> None:
         agent = self.agent(build)
@@ -366,7 +464,7 @@ RUBBISH: dict[str, Any] = {
     "numbers in a list": [1, 2],
     "lists in a list": [["i1"]],
     "a mixture": ["i1", 2],
-    "items and ids": [{"id": "i1"}, "i2"],
+    "items and numbers": [{"id": "i1"}, "i2", 3],
     "items nobody keeps": [{"id": "new", "title": "New"}],
 }
 
@@ -422,28 +520,48 @@ class TestSources:
 
     def test_raw_items_are_adopted_and_proposed(self, build: Build) -> None:
         agent = build(
-            sources={"new": Gives(what=[{"id": "new", "title": "New"}, {"id": "i1"}])}, slate={"size": 2}
+            sources={"new": Gives(what=["i2", {"id": "new", "title": "New"}, {"id": "i1"}])},
+            slate={"size": 3},
         )
 
-        async def adopt(domain: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        async def adopt(domain: str, items: Sequence[Mapping[str, Any]], origin: str) -> list[str]:
             assert domain == "books"
             agent.catalog.put([(item["id"], {"title": "New"}) for item in items])
             return [item["id"] for item in items]
 
         agent.adopt = adopt
         slate = decided(agent)
-        assert sorted(items_of(slate)) == ["i1", "new"]
+        assert sorted(items_of(slate)) == ["i1", "i2", "new"]
         assert slate.degraded == []
 
     def test_where_adopting_fails_the_source_is_named(self, build: Build) -> None:
-        agent = build(sources={"new": Gives(what=[{"id": "new"}]), "good": First()})
+        agent = build(sources={"new": Gives(what=[{"id": "new"}, "i3"]), "good": First()})
 
-        async def adopt(domain: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        async def adopt(domain: str, items: Sequence[Mapping[str, Any]], origin: str) -> list[str]:
             raise RuntimeError("full")
 
         agent.adopt = adopt
         slate = decided(agent)
         assert (len(slate.picks), reasons(slate)) == (4, {"sources.new": "raised RuntimeError: full"})
+        assert [pick.item for pick in slate.picks if "new" in pick.sources] == ["i3"]
+
+    def test_one_that_got_a_part_of_what_it_asked_for_proposes_it_and_is_named(self, build: Build) -> None:
+        class Partly(InPlace, Source):
+            def propose(self, context: Context) -> NDArray[np.intp]:
+                for _ in range(2):
+                    context.lacks("one of 2 answers is missing: refused\nfor a-user's-own-token")
+                return context.catalog.live[:3]
+
+        credentials = {"station": SecretStr("a-user's-own-token")}
+        slate = decided(
+            build(sources={"partly": Partly(), "all": All()}), Request("ann", credentials=credentials)
+        )
+        assert len(slate.picks) == 4
+        (degraded,) = slate.degraded
+        assert degraded.component == "sources.partly"
+        assert degraded.reason.startswith("in part: one of 2 answers is missing: refused for ")
+        assert "token" not in degraded.reason
+        assert any("partly" in pick.sources for pick in slate.picks)
 
 
 class TestHangingSources:
@@ -497,6 +615,17 @@ class TestHangingSources:
         assert "sources.slow" in reasons(slate)
         assert len(slate.picks) == 4, "late is no reason for an empty slate"
         assert all(ITEMS[int(item[1:])]["available"] for item in items_of(slate))
+
+    def test_a_slate_that_is_decided_again_has_the_time_that_it_takes(self, build: Build) -> None:
+        agent = build(
+            sources={"all": All()},
+            filters={"slow": Sluggish(seconds=0.15), "available": Available()},
+            slate={"deadline_ms": 100},
+        )
+        assert "deadline" in reasons(decided(agent))["filters.available"]
+        slate = decided(agent, recalled={})
+        assert slate.degraded == []
+        assert len(slate.picks) == 4
 
     def test_hanging_calls_do_not_pile_up(self, build: Build, gate: threading.Event) -> None:
         agent = build(
@@ -588,6 +717,57 @@ class TestFilters:
         assert len(slate.picks) == 4
         assert all(ITEMS[int(item[1:])]["available"] for item in items_of(slate))
         assert list(reasons(slate)) == ["filters.wish"]
+
+        assert reasons(slate)["filters.wish"] == "lifted: none of 32 items meets it; all of them stay"
+
+    def test_a_wish_that_nothing_meets_leaves_what_is_nearest_and_is_named(self, build: Build) -> None:
+        filters = {"available": Available(), "high": Rated(low=9, high=10)}
+        request = Request("ann", size=1, trace=True)
+        slate = decided(build(sources={"all": All()}, filters=filters), request)
+        left = items_of(slate) + [item for item, fate in (slate.fates or {}).items() if "rank" in fate]
+        there = [place for place, item in enumerate(ITEMS) if item["available"]]
+        assert sorted(left) == sorted(f"i{place}" for place in there if ITEMS[place]["rating"] == 6)
+        assert reasons(slate) == {
+            "filters.high": f"lifted: none of 32 items meets it; the nearest {len(left)} of them stay"
+        }
+
+    def test_of_wishes_that_rule_each_other_out_the_later_ones_give_way(self, build: Build) -> None:
+        filters = {"low": Rated(high=1), "none": SoftNothing(), "high": Rated(low=5), "even": Rated(high=0)}
+        slate = decided(build(sources={"all": All()}, filters=filters), Request("ann", size=1))
+        # `none` rules everything out and gives way; of the rest `low` holds, of what that leaves what is nearest to
+        # `high` stays, and that no longer meets `even`.
+        assert {ITEMS[int(item[1:])]["rating"] for item in items_of(slate)} == {1.0}
+        assert list(reasons(slate)) == ["filters.none", "filters.high", "filters.even"]
+
+    def test_a_wish_that_something_in_the_catalogue_meets_is_not_lifted(self, build: Build) -> None:
+        items = [{**ITEMS[0], "rating": float(place == 1999), "available": True} for place in range(2000)]
+        for wish in (Rated(low=1), Rated(low=1, high=1)):
+            slate = decided(build(items, sources={"first": First(count=10)}, filters={"wish": wish}))
+            assert items_of(slate) == ["i1999"]
+            assert slate.degraded == []
+
+    def test_of_very_many_that_are_left_those_that_were_proposed_come_first(self, build: Build) -> None:
+        items = [{**ITEMS[0], "rating": 1.0} for _ in range(2000)]
+        agent = build(items, sources={"first": First(count=10)}, filters={"wish": SoftNothing()})
+        slate = decided(agent, Request("ann", trace=True))
+        assert reasons(slate)["filters.wish"] == "lifted: none of 2000 items meets it; all of them stay"
+        left = {item for item, fate in (slate.fates or {}).items() if "rank" in fate} | {*items_of(slate)}
+        assert len(left) == 500
+        assert {f"i{place}" for place in range(10)} <= left
+
+    def test_a_wish_that_cannot_tell_what_is_near_leaves_all(self, build: Build) -> None:
+        slate = decided(build(sources={"all": All()}, filters={"wish": LostRated()}))
+        assert len(slate.picks) == 4
+        assert [entry.reason for entry in slate.degraded] == [
+            "raised ZeroDivisionError: by design",
+            "lifted: none of 40 items meets it; all of them stay",
+        ]
+
+    def test_a_wish_that_fails_is_not_said_to_be_met_by_nothing(self, build: Build) -> None:
+        slate = decided(build(sources={"all": All()}, filters={"bad": BrokenWish(), "low": Rated(high=1)}))
+        assert {ITEMS[int(item[1:])]["rating"] for item in items_of(slate)} <= {0.0, 1.0}
+        assert [entry.component for entry in slate.degraded] == ["filters.bad"]
+        assert "lifted" not in slate.degraded[0].reason
 
     def test_a_rule_never_is(self, build: Build) -> None:
         slate = decided(build(sources={"all": All()}, filters={"rule": Nothing(), "wish": SoftNothing()}))

@@ -101,7 +101,7 @@ def test_every_example(make_api):
     api = make_api(CONFIG, shelf=False)
     slate = ""
     examples = EXAMPLE.findall(DOCS.read_text())
-    assert len(examples) == DOCS.read_text().count("```sh") == 20
+    assert len(examples) == DOCS.read_text().count("```sh") == 21
     for command, printed in examples:
         method, path, body, headers = sent(command)
         answer = api.call(

@@ -129,6 +129,9 @@ def test_the_openapi_document_is_whole(still):
         ("put", "/v1/users/{user}"),
         ("delete", "/v1/users/{user}"),
         ("get", "/v1/users/{user}/interactions"),
+        ("post", "/v1/users/{user}/assessments"),
+        ("get", "/v1/users/{user}/accounts"),
+        ("delete", "/v1/users/{user}/accounts"),
         ("get", "/v1/{domain}/items"),
         ("put", "/v1/{domain}/items"),
         ("get", "/v1/{domain}/items/{item}"),
@@ -139,6 +142,9 @@ def test_the_openapi_document_is_whole(still):
         ("get", "/v1/domains"),
         ("get", "/v1/plugins"),
         ("get", "/v1/admin/performance"),
+        ("get", "/v1/admin/services"),
+        ("get", "/v1/admin/domains/{domain}/collectors"),
+        ("post", "/v1/admin/domains/{domain}/collectors/{collector}/runs"),
         ("post", "/v1/training/runs"),
         ("get", "/v1/training/runs"),
         ("get", "/v1/training/runs/{run}"),
@@ -157,7 +163,7 @@ def test_the_openapi_document_is_whole(still):
             assert operation["summary"], where
             names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
             assert names == {part[1:-1] for part in path.split("/") if part.startswith("{")}, where
-            says_all = path.endswith(("/promote", "/rollback"))
+            says_all = path.endswith(("/promote", "/rollback", "/collectors/{collector}/runs"))
             assert ("requestBody" in operation) == (method in ("post", "put") and not says_all), where
             for status, response in operation["responses"].items():
                 kind = "application/problem+json" if int(status) >= 400 else "application/json"

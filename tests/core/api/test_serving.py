@@ -23,12 +23,15 @@ PROGRAM = Path(__file__).with_name("program.py")
 SLOW = """
 import time
 from tastemaker.core import Source, hookimpl
+from threadpoolctl import threadpool_info
 
 
 class Slow(Source):
     def propose(self, context):
         if context.situation.get("slow"):
             time.sleep(1.0)
+        if context.situation.get("threads"):
+            raise RuntimeError(f"threads: {max(pool['num_threads'] for pool in threadpool_info())}")
         return context.catalog.live
 
 
@@ -99,6 +102,18 @@ def server(
 def shelve(client: httpx.Client) -> None:
     items = [{"id": f"b{number}", "title": f"Book {number}", "rating": number} for number in range(30)]
     assert client.put("/v1/books/items", json=items).status_code == 200
+
+
+def test_a_server_computes_in_one_thread_unless_it_is_told_otherwise(config, monkeypatch):
+    def threads(workers: int) -> str:
+        with server(config, workers=workers) as (_, client):
+            answer = client.get("/v1/books/recommendations/ann?threads=yes")
+            return answer.json()["degraded"][0]["reason"]
+
+    assert "threads: 1" in threads(1)
+    assert "threads: 1" in threads(2)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert "threads: 2" in threads(1)
 
 
 def digests(client: httpx.Client) -> dict[str, str]:

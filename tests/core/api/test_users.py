@@ -80,3 +80,64 @@ def test_users_whose_names_are_words_of_ours(api):
         api.record(name, "b01")
         assert api.get(f"/v1/users/{name}").json()["profile"] == {"who": name}
         assert len(api.get(f"/v1/users/{name}/interactions").json()["interactions"]) == 1
+
+
+class TestAssessments:
+    def test_answers_become_traits_and_nothing_else_is_lost(self, api):
+        api.put("/v1/users/ann", {"languages": ["en"], "traits": {"neuroticism": 30}})
+        answers = {str(number): 4 for number in (5, 10, 15, 20, 25, 30, 40, 44)} | {"35": 2, "41": None}
+        answer = api.post("/v1/users/ann/assessments", {"answers": answers})
+        assert answer.status_code == 201
+        found = answer.json()
+        assert (found["id"], found["answered"], found["traits"]) == ("ann", 9, {"openness": 75.0})
+        assert 0.7 < found["confidence"]["openness"] < 0.81
+        profile = api.get("/v1/users/ann").json()["profile"]
+        assert profile == found["profile"]
+        assert profile["languages"] == ["en"]
+        assert profile["traits"] == {"neuroticism": 30, "openness": 75.0}
+        assert profile["assessment"]["inventory"] == "bfi-44"
+
+    def test_somebody_unknown_can_be_assessed(self, api):
+        assert api.post("/v1/users/new/assessments", {"answers": {"1": 1}}).status_code == 201
+        assert api.get("/v1/users/new").json()["profile"]["traits"] == {"extraversion": 0.0}
+
+    @pytest.mark.parametrize(
+        ("body", "where"),
+        [
+            ({"answers": {"0": 3}}, "body.answers.0"),
+            ({"answers": {"45": 3}}, "body.answers.45"),
+            ({"answers": {"07": 3}}, "body.answers.07"),
+            ({"answers": {"one": 3}}, "body.answers.one"),
+            ({"answers": {"": 3}}, "body.answers."),
+            ({"answers": {"²": 3}}, "body.answers.²"),
+            ({"answers": {"9" * 99: 3}}, "body.answers." + "9" * 16),
+            ({"answers": {"1": 6}}, "body.answers.1"),
+            ({"answers": {"1": 0}}, "body.answers.1"),
+            ({"answers": {"1": 2.5}}, "body.answers.1"),
+            ({"answers": {"1": True}}, "body.answers.1"),
+            ({"answers": {"1": "4"}}, "body.answers.1"),
+            ({"answers": {}}, "body.answers"),
+            ({"answers": {"1": None}}, "body.answers"),
+            ({"answers": [4, 4]}, "body.answers"),
+            ({}, "body.answers"),
+            ({"answers": {"1": 4}, "inventory": "bfi-2"}, "body.inventory"),
+            ({"answers": {"1": 4}, "questions": 1}, "body.questions"),
+            ([], "body"),
+        ],
+    )
+    def test_bad_answers_are_named_and_change_nothing(self, api, problem, body, where):
+        api.put("/v1/users/ann", {"kept": 1})
+        document = problem(api.post("/v1/users/ann/assessments", body), 422, "validation")
+        assert [error["where"] for error in document["errors"]] == [where]
+        assert api.get("/v1/users/ann").json()["profile"] == {"kept": 1}
+
+    def test_all_that_is_wrong_is_told_at_once(self, still, problem):
+        answers = {"1": 6, "45": 1, "2": 3}
+        document = problem(still.post("/v1/users/ann/assessments", {"answers": answers}), 422, "validation")
+        assert [error["where"] for error in document["errors"]] == ["body.answers.1", "body.answers.45"]
+
+    def test_a_profile_that_would_become_too_large_stays_as_it_was(self, api, problem):
+        profile = {"x": "y" * (65_536 - 9)}
+        assert api.put("/v1/users/ann", profile).status_code == 200
+        problem(api.post("/v1/users/ann/assessments", {"answers": {"1": 4}}), 422, "validation")
+        assert api.get("/v1/users/ann").json()["profile"] == profile

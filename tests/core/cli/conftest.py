@@ -60,16 +60,19 @@ class Ran:
         return json.loads(self.out)
 
 
+def _ours() -> list[str]:
+    return [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "tastemaker"]
+
+
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """Commands set loggers up for the whole process: they are put back."""
-    names = ["tastemaker", "tastemaker.agent", "tastemaker.learning"]
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     root = logging.getLogger("tastemaker")
+    before = {name: logging.getLogger(name).level for name in _ours()}
     handlers, propagate = list(root.handlers), root.propagate
     yield
-    for logger, level in before:
-        logger.setLevel(level)
+    for name in _ours():
+        logging.getLogger(name).setLevel(before.get(name, logging.NOTSET))
     root.handlers, root.propagate = handlers, propagate
 
 

@@ -4,10 +4,13 @@ from typing import Any
 
 import tastemaker
 from tastemaker.core.config import CODES, load
-from tastemaker.core.config.compose import DOMAIN_KEYS, ITEMS_KEYS
+from tastemaker.core.config.compose import DOMAIN_KEYS
+from tastemaker.core.config.items import ITEMS_KEYS
 from tastemaker.core.config.loading import TOP_KEYS
 from tastemaker.core.config.options import (
+    AccountsOptions,
     ApiOptions,
+    CollectorKeys,
     FilterKeys,
     LearningOptions,
     SlateOptions,
@@ -28,7 +31,15 @@ def test_every_code_is_explained() -> None:
 
 def test_every_key_is_explained() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    models = (ApiOptions, SlateOptions, LearningOptions, FilterKeys, WeightedKeys)
+    models = (
+        AccountsOptions,
+        ApiOptions,
+        SlateOptions,
+        LearningOptions,
+        FilterKeys,
+        WeightedKeys,
+        CollectorKeys,
+    )
     keys = {
         *TOP_KEYS,
         *DOMAIN_KEYS,
@@ -41,9 +52,16 @@ def test_every_key_is_explained() -> None:
 
 def test_the_defaults_are_those_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for model in (ApiOptions, SlateOptions, LearningOptions):
+    sections = {
+        "accounts": AccountsOptions,
+        "api": ApiOptions,
+        "slate": SlateOptions,
+        "learning": LearningOptions,
+    }
+    for name, model in sections.items():
+        section = page.partition(f"### `{name}`\n")[2].partition("\n#")[0]
         for key, field in model.model_fields.items():
-            (row,) = re.findall(rf"^\| `{key}` \| ([^|]*) \|", page, re.MULTILINE)
+            (row,) = re.findall(rf"^\| `{key}` \| ([^|]*) \|", section, re.MULTILINE)
             shown = row.strip().strip("`").replace("_", "")
             default = field.default
             if isinstance(default, int | float):

@@ -100,37 +100,6 @@ def test_a_bad_knob_is_named(books: DomainPlan, path: str, value: object, said: 
     assert said in str(caught.value)
 
 
-def test_a_policy_that_would_turn_what_is_not_there_is_told_so(house: House) -> None:
-    knobs = """
-    policies:
-      taste: {use: toy.ranker}
-      tuner:
-        use: q_learning.tuner
-        knobs:
-          reach: {low: {sources.similr.limit: 5}, high: {sources.similar.limit: 500}}
-          boldness: {low: {slate.explore: 0.1}, high: {slate.explore: 1.1}}
-    """
-    assert house.problems(house.books, knobs) == [
-        "config.yaml:10:25: error[E12] 'tuner': no knob is called 'sources.similr.limit'; "
-        "did you mean 'sources.similar.limit'?",
-        "config.yaml:11:56: error[E12] 'tuner': the knob 'slate.explore' must be at most 1, not 1.1",
-    ]
-
-
-def test_a_knob_has_one_master(house: House) -> None:
-    tuner = "{use: q_learning.tuner, knobs: {k: {low: {slate.explore: 0.1}, high: {slate.explore: 0.3}}}}"
-    knobs = f"""
-    policies:
-      taste: {{use: toy.ranker}}
-      one: {tuner}
-      other: {tuner}
-    """
-    (problem,) = house.problems(house.books, knobs)
-    assert problem == (
-        "config.yaml:8:56: error[E12] 'other': the knob 'slate.explore' is turned by 'one' already"
-    )
-
-
 def digest(house: House, text: str) -> str:
     found = house.books(text).domains["books"].digest
     assert isinstance(found, str)

@@ -109,11 +109,6 @@ def test_a_domain_removed_by_one_layer_starts_anew_in_the_next(house: House) -> 
     assert any("error[E07] the domain 'books' needs 'items'" in line for line in said)
 
 
-def test_an_entry_switched_off_needs_no_plugin(house: House) -> None:
-    books = house.books("scorers: {recent: {enabled: false, use: nowhere.thing}}").domains["books"]
-    assert books.scorers == ()
-
-
 def test_presets_stand_on_presets(house: House) -> None:
     house.write("presets/short.yaml", "extends: toy\nslate: {size: 3}\nscorers: {recent: null}")
     books = house.load("domains: {books: {extends: toy.short, slate: {explore: 0.4}}}").domains["books"]
@@ -144,15 +139,6 @@ def test_paths_are_relative_to_the_file_that_names_them(
     assert path("items: {from: {path: /tmp/c.csv}}") == Path("/tmp/c.csv")
     more = house.books("items: {from: {more: [x, /y]}}").domains["books"].items.collector.component.more
     assert more == [house.folder / "x", Path("/y")]
-
-
-def test_the_collector_says_what_separates_tags(house: House) -> None:
-    assert house.books("items: {from: {separator: ';'}}").domains["books"].items.schema.separator == ";"
-
-
-def test_a_reward_component_takes_the_place_of_the_table(house: House) -> None:
-    reward = house.books("rewards: {use: toy.stars, scale: 2}").domains["books"].reward
-    assert reward.component_name() == "stars"
 
 
 def test_the_file_of_the_current_folder_is_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,116 +172,6 @@ def test_secrets_are_not_in_the_settings_text(house: House) -> None:
     settings = house.load("store: postgresql://u:hush@h/db\napi: {keys: [hush-hush]}")
     assert "hush" not in repr(settings.store)
     assert "hush" not in repr(settings.api)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("slate: {size: 0}", "config.yaml:5:19: error[E05] 'size' must be at least 1, not 0"),
-        ("slate: {size: 5.5}", "'size' must be a whole number, not 5.5"),
-        ("slate: {size: true}", "'size' must be a whole number, not true"),
-        ("slate: {explore: .nan}", "'explore' must be finite, not NaN"),
-        ("slate: {stable: no}", "'stable' must be 'never' or 'day', not \"no\""),
-        (
-            "slate: {sise: 3}",
-            "config.yaml:5:13: error[E03] 'slate' has no option 'sise'; did you mean 'size'?",
-        ),
-        ("slate: 3", "config.yaml:5:12: error[E05] 'slate' must be a mapping"),
-        (
-            "slate: {max_per: {genre: 2}}",
-            "error[E12] 'max_per' names 'genre', which is no field of the items; did you",
-        ),
-        (
-            "slate: {max_per: {rating: 2}}",
-            "'max_per' needs a field of the type category or tags, and 'rating' is number",
-        ),
-        ("slate: {max_per: {genres: 0}}", "config.yaml:5:31: error[E05] 'genres' must be at least 1, not 0"),
-        ("slat: {}", "config.yaml:5:5: error[E03] no key is called 'slat' here; did you mean 'slate'?"),
-        ("learning: {history: -1}", "'history' must be at least 0, not -1"),
-        ("title: 5", "error[E05] 'title' must be a text; put it in quotes"),
-        ("enabled: maybe", "'enabled' must be true or false, not \"maybe\""),
-        (
-            "sources: {x: {use: toy.similr}}",
-            "config.yaml:5:24: error[E04] no source is called 'toy.similr'; did you mean 'toy.similar'?",
-        ),
-        ("sources: {x: {use: toyy.similar}}", "error[E04] no plugin is called 'toyy'; did you mean 'toy'?"),
-        (
-            "sources: {x: {use: toy.seen}}",
-            "error[E09] 'toy.seen' is a filter, not a source; it belongs under 'filters'",
-        ),
-        ("sources: {x: {limit: 3}}", "config.yaml:5:15: error[E07] 'x' needs the key 'use'"),
-        ("sources: {x: {use: 3}}", "error[E05] 'use' must name a component, as plugin.component"),
-        ("sources: {x: 3}", "error[E05] 'x' must be a mapping such as {use: plugin.component}"),
-        ("sources: [toy.similar]", "must be a mapping such as {use: plugin.component}"),
-        ("sources: 3", "error[E05] 'sources' must be a list of entries, or a mapping of them by name"),
-        (
-            "sources: {popular: {limt: 3}}",
-            "error[E03] 'toy.popular' has no option 'limt'; did you mean 'limit'?",
-        ),
-        (
-            "sources: {popular: {limit: '3'}}",
-            "'limit' must be a whole number, not \"3\"; take the quotes off",
-        ),
-        ("sources: {popular: {weight: 3}}", "error[E03] 'toy.popular' has no option 'weight'"),
-        ("sources: {'a b': {use: toy.popular}}", "error[E05] 'a b' can't name an entry"),
-        (
-            "sources: {similar: {by: [rating]}}",
-            "config.yaml:5:30: error[E12] 'by' needs a field of the type category or tags",
-        ),
-        ("sources: {similar: {boost: {ratng: 1}}}", "config.yaml:5:33: error[E12] 'boost' names 'ratng'"),
-        ("sources: {similar: {by: 3}}", "'by' must be a list, not 3"),
-        ("sources: {similar: {by: [3]}}", "entry 1 of 'by' must be a text, not 3; put it in quotes"),
-        ("sources: []", "error[E07] the domain 'books' needs at least one source"),
-        (
-            f"sources: [{', '.join(['{use: catalog.random}'] * 65)}]",
-            "error[E05] 'books' has 65 sources; 64 is the most",
-        ),
-        ("scorers: {recent: {weight: .inf}}", "'weight' must be finite"),
-        ("scorers: {recent: {half_life_days: 0}}", "'half_life_days' must be more than 0, not 0"),
-        ("scorers: {recent: {timeout_ms: 0}}", "'timeout_ms' must be more than 0, not 0"),
-        ("scorers: {recent: {on_error: ignore}}", "'on_error' must be 'skip', not \"ignore\""),
-        (
-            "scorers: {recent: {field: rating}}",
-            "'field' needs a field of the type time, and 'rating' is number; fields that fit: published",
-        ),
-        ("scorers: {x: {use: toy.freshness}}", "error[E07] 'toy.freshness' needs the key 'field'"),
-        ("scorers: {x: {use: toy.picky, odd: 4}}", "error[E05] 'odd' must be odd, not 4"),
-        (
-            "scorers: {x: {use: toy.picky, odd: 13}}",
-            "error[E08] 'toy.picky' can't take its options: RuntimeError: thirteen",
-        ),
-        (
-            "filters: {w: {use: toy.where, field: title, flag: title}}",
-            "error[E12] 'flag' needs a field of the type flag",
-        ),
-        (
-            "rewards: {open: lots}",
-            "'open' must be a number, or a mapping, not \"lots\"; a reward is a number,",
-        ),
-        ("rewards: {open: {per_unit: x}}", "error[E05] 'per_unit' must be a number, not \"x\""),
-        ("rewards: {open: {good: 1}}", "error[E05] the key 'good' must be a number"),
-        ("rewards: {open: {per_unit: 1, at_mst: 3}}", "no key is called 'at_mst'; did you mean 'at_most'?"),
-        ("rewards: [1]", "error[E05] 'rewards' must be a mapping"),
-        ("rewards: {use: toy.seen}", "error[E09] 'toy.seen' is a filter, not a reward"),
-        ("items: {fields: {title: txt}}", "error[E05] 'txt' is no type of a field; did you mean 'text'?"),
-        ("items: {field: {}}", "error[E03] no key is called 'field' here; did you mean 'fields'?"),
-        ("items: {from: {use: toy.popular}}", "error[E09] 'toy.popular' is a source, not a collector"),
-        ("items: {embedding: {use: toy.wire}}", "error[E09] 'toy.wire' is a connector that embeds nothing"),
-        (
-            "items: {embedding: {use: toy.text, text: '{titel}'}}",
-            "'toy.text' embeds the field 'titel', which the items don't have; did you mean 'title'?",
-        ),
-        ("items: {from: {token: 5}}", "error[E05] 'token' must be a text; put it in quotes"),
-        ("items: 3", "error[E05] 'items' must be a mapping"),
-        (
-            "policies: {recent: {use: toy.ranker}}",
-            "error[E13] a scorer and a policy are both called 'recent'",
-        ),
-    ],
-)
-def test_what_is_wrong_in_a_domain_is_told(house: House, text: str, said: str) -> None:
-    (found,) = house.problems(house.books, text)
-    assert said in found
 
 
 @pytest.mark.parametrize(
@@ -352,12 +228,6 @@ def test_what_a_broken_plugin_leaves_empty_is_not_told_as_well(house: House) -> 
     )
     (said,) = house.problems(load, path, environ={})
     assert "error[E08] the plugin 'bad'" in said
-
-
-def test_a_domain_whose_sources_are_all_off_needs_one(house: House) -> None:
-    off = "{popular: {enabled: false}, similar: {enabled: false}, similar_2: null}"
-    (said,) = house.problems(house.books, f"sources: {off}")
-    assert "error[E07] the domain 'books' needs at least one source" in said
 
 
 @pytest.mark.parametrize(

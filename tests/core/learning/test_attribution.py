@@ -1,5 +1,7 @@
 """Which reward belongs to which slate entry, and when it is due."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,6 +72,7 @@ class TestTheWindow:
         assert outcomes.position.tolist() == [1]
         assert outcomes.time.tolist() == [10.0]
         assert outcomes.situations == [{"mood": "calm"}]
+        assert outcomes.kinds == ["click"]
 
     def test_what_drew_no_interaction_is_due_when_the_window_closes(self, attribution: Attribution) -> None:
         tell(attribution, did("dune"), 10.0)
@@ -155,7 +158,7 @@ class TestWithoutASlate:
     @pytest.mark.parametrize(
         ("interaction", "why"),
         [
-            (did("emma", slate=None), "none is named"),
+            (replace(did("emma", slate=None), situation={"order": "7"}), "none is named"),
             (did("emma", slate="unknown"), "it isn't known"),
             (did("emma", user="eve"), "it was shown to somebody else"),
             (did("solaris"), "it didn't show the item"),
@@ -174,7 +177,8 @@ class TestWithoutASlate:
         assert outcomes.position.tolist() == [-1, -1]
         assert outcomes.first.tolist() == [True, True]
         assert outcomes.total.tolist() == [1.0, 1.0]
-        assert outcomes.situations == [{}, {}]
+        assert outcomes.situations == [interaction.situation] * 2
+        assert outcomes.kinds == [interaction.kind] * 2
         attribution.advance(1000.0)
         assert due(attribution).items == ["emma", "dune"], "the slate's own entries go on waiting"
 

@@ -1,6 +1,7 @@
 """The fold: what a domain's agent makes of the log, whatever the pieces in which the log arrives."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import PrivateAttr
 from tastemaker.core import Catalog, Interaction, ItemSchema, Outcomes, Policy, Slate
 from tastemaker.core.agent import Agent, state_digest
 from tastemaker.core.config import DomainPlan
@@ -274,3 +276,69 @@ class TestWhatBreaks:
         assert len(fold.states()["diary"][1]["lines"]) == 1
         assert fold.states()[FEEDBACK][1]["count"].tolist() == [0.0, 1.0]
         assert "dunce" in caplog.text
+
+
+class Fragile(Policy):
+    """Counts what it learned; its memo can't be had when `trouble` is set."""
+
+    _outcomes: int = PrivateAttr(default=0)
+    _reward: float = PrivateAttr(default=0.0)
+
+    def learn(self, outcomes: Outcomes) -> None:
+        self._outcomes += len(outcomes)
+        self._reward += float(outcomes.total.sum())
+
+    def state(self) -> dict[str, Any]:
+        return {"outcomes": self._outcomes, "reward": self._reward}
+
+    def load(self, state: Any) -> None:
+        self._outcomes, self._reward = int(state["outcomes"]), float(state["reward"])
+
+
+class TestFailures:
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(0, 40), st.integers(0, 60))
+    def test_after_a_failure_in_the_middle_the_same_is_learned_as_without_one(
+        self,
+        learning_plan: Plan,
+        plan_of: Plan,
+        random_entries: Entries,
+        seed: int,
+        first: int,
+        at: int,
+        more: int,
+    ) -> None:
+        """Whatever call fails on the way, however much comes when it is tried again."""
+        entries = random_entries(seed, 120)
+        plan = replace(
+            learning_plan(), policies=plan_of(policies={"one": Fragile(), "two": Fragile()}).policies
+        )
+        whole = digests(take(fold_of(plan), entries))
+        fold, calls = fold_of(plan), iter(range(1_000_000))
+        attribution, policies = fold._attribution, fold.agent.policies
+
+        def failing(method: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                if next(calls) == at:
+                    raise MemoryError
+                return method(*arguments)
+
+            return call
+
+        with pytest.MonkeyPatch.context() as patch:
+            for thing, name in (
+                (attribution, "slate"),
+                (attribution, "interaction"),
+                (fold.agent.feedback, "learn"),
+                (policies["one"], "learn"),
+                (policies["two"], "learn"),
+            ):
+                patch.setattr(thing, name, failing(getattr(thing, name)))
+            for end in (first, min(first + more, 120)):
+                piece = entries[:end]
+                piece = [entry for entry in piece if entry.position > fold.position]
+                with suppress(MemoryError):
+                    fold.take(piece, entries[end - 1].position)
+        rest = [entry for entry in entries if entry.position > fold.position]
+        fold.take(rest, entries[-1].position)
+        assert digests(fold) == whole

@@ -12,8 +12,8 @@ import pytest
 from tastemaker.core import Catalog
 from tastemaker.core.agent import Agent, state_digest
 from tastemaker.core.config import load
-from tastemaker.core.ingest import StoredItem
 from tastemaker.core.learning import Fold
+from tastemaker.core.stock.ingest import StoredItem
 from tastemaker.core.store import Store
 
 PROGRAM = Path(__file__).with_name("replica.py")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tastemaker.core.items import FIELD_TYPES
+from tastemaker.core.catalog.items import FIELD_TYPES
 from tastemaker.core.scaffold.columns import field_name, fits, guess_columns, guess_id, guess_separator
 
 MANY = list(range(40))

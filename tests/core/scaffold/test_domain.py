@@ -81,7 +81,7 @@ def test_a_shop_gets_what_a_shop_needs(tmp_path):
     assert {step.name: step.use for step in plan.filters} == {
         "seen": "catalog.seen",
         "available": "catalog.available",
-        "affordable": "catalog.where",
+        "affordable": "catalog.wish",
     }
     assert [step.name for step in plan.sources] == ["similar", "popular", "liked", "recent", "random"]
     assert {"wanted", "rated", "fresh", "match"} <= {step.name for step in plan.scorers}

@@ -11,9 +11,10 @@ from tastemaker.core.scaffold import begin_plugin
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
 
 
-def test_it_passes_its_own_tests_once_it_is_installed(tmp_path):
+@pytest.mark.parametrize("service", [False, True])
+def test_it_passes_its_own_tests_once_it_is_installed(tmp_path, service):
     folder, site = tmp_path / "tastemaker-evening-mood", tmp_path / "site"
-    assert len(list(begin_plugin("evening_mood", folder))) == 4
+    assert len(list(begin_plugin("evening_mood", folder, service=service))) == 4
     subprocess.run([*PIP, "--target", str(site), str(folder)], check=True, timeout=120)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tastemaker.core import Catalog, CatalogSnapshot, ItemSchema, RequestError
 from tastemaker.core.config import DomainPlan, Settings
-from tastemaker.core.ingest import ingest
 from tastemaker.core.simulation.answers import Answers, Habits, Kinds, looked_at
 from tastemaker.core.simulation.people import Hidden, People
-from tastemaker.core.stock import Stock
+from tastemaker.core.stock.ingest import ingest
+from tastemaker.core.stock.stock import Stock
 from tastemaker.core.store import Store
 
 Shop = Callable[..., Settings]

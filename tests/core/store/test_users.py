@@ -1,7 +1,11 @@
 """Profiles, and forgetting a user."""
 
+import os
 import random
 import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -56,7 +60,7 @@ def test_two_stores_that_write_about_one_user_never_wait_for_each_other(open_sto
 def test_erasing_nobody_changes_nothing(store: Store) -> None:
     store.append([Entry("interaction", "1", "music", "ada", b"{}")]).result()
     store.checkpoint("music", "thompson", "digest", 1, b"learned from ada")
-    assert store.erase("nobody").result() == {"profiles": 0, "entries": 0, "versions": 0}
+    assert store.erase("nobody").result() == {"profiles": 0, "accounts": 0, "entries": 0, "versions": 0}
     assert store.end() == 1
     assert store.latest_checkpoint("music", "thompson", "digest") is not None
 
@@ -68,7 +72,7 @@ def test_erasing_a_user_leaves_everyone_else(store: Store) -> None:
     for user in ("ada", "bob"):
         store.put_profile(user, b"{}")
     store.checkpoint("music", "thompson", "digest", 3, b"learned from ada")
-    assert store.erase("ada").result() == {"profiles": 1, "entries": 4, "versions": 1}
+    assert store.erase("ada").result() == {"profiles": 1, "accounts": 0, "entries": 4, "versions": 1}
     assert store.profile("ada") is None
     assert store.history("ada", kinds=("slate", "interaction")) == []
     assert store.latest_checkpoint("music", "thompson", "digest") is None
@@ -79,7 +83,7 @@ def test_erasing_a_user_leaves_everyone_else(store: Store) -> None:
         (7, "profile", "bob"),
         (8, "erasure", ""),
     ]
-    assert store.erase("ada").result() == {"profiles": 0, "entries": 0, "versions": 0}
+    assert store.erase("ada").result() == {"profiles": 0, "accounts": 0, "entries": 0, "versions": 0}
     with pytest.raises(StoreError, match="empty"):
         store.erase("")
 
@@ -146,3 +150,58 @@ def test_a_copy_that_sqlite_left_in_the_unused_part_of_a_page_goes_too(tmp_path:
     with sqlite3.connect(file) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+def test_swaps_of_a_profile_by_many_never_lose_one_another(open_store: Open) -> None:
+    stores = [open_store(), open_store()]
+
+    def count(store: Store) -> None:
+        for _ in range(30):
+            done = False
+            while not done:
+                before = store.profile("ada")
+                done = store.swap_profile("ada", before, b"%d" % (int(before or b"0") + 1)).result()
+
+    threads = [threading.Thread(target=count, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stores[0].profile("ada") == b"60"
+
+
+def test_a_swap_of_what_is_kept_no_more_changes_nothing(store: Store) -> None:
+    assert store.swap_profile("ada", None, b"1").result()
+    end = store.end()
+    assert not store.swap_profile("ada", None, b"2").result()
+    assert not store.swap_profile("ada", b"0", b"2").result()
+    assert (store.profile("ada"), store.end()) == (b"1", end)
+    assert store.swap_profile("ada", b"1", b"2").result()
+    assert [(entry.kind, entry.user) for entry in store.read(0)] == [("profile", "ada")] * 2
+
+
+def locks_on(file: Path) -> int:
+    """How many locks this process has on a file, as Linux tells."""
+    inode = file.stat().st_ino
+    lines = Path("/proc/locks").read_text().splitlines()
+    return sum(f":{inode} " in line and f" {os.getpid()} " in line for line in lines)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="locks are told by Linux alone")
+def test_an_erasure_leaves_the_locks_on_the_files_alone(tmp_path: Path, sqlite: str) -> None:
+    store = Store(sqlite)
+    store.append([Entry("interaction", "1", "music", "ada", b"{}")]).result()
+    files = [tmp_path / "store.db", tmp_path / "store.db-shm"]
+    before = [locks_on(file) for file in files]
+    assert sum(before) > 0
+    for user in ("ada", "nobody"):
+        store.erase(user).result()
+        store.append([Entry("interaction", f"after {user}", "music", "bob", b"{}")]).result()
+        assert [locks_on(file) for file in files] == before
+    # Another process that looks and leaves doesn't take the journal for its own.
+    look = "import sys; from tastemaker.core.store import Store; Store(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", look, sqlite], check=True, timeout=60)
+    assert (tmp_path / "store.db-wal").exists()
+    store.append([Entry("interaction", "2", "music", "bob", b"{}")]).result()
+    assert len(store.history("bob")) == 3
+    store.close()

@@ -186,7 +186,7 @@ class TestKeptVersions:
             for position in range(4):
                 store.versions.add(replace(new(position), domain=domain), keep=9)
         made_before = new(3, clean=store.end())
-        assert store.erase("ann").result() == {"profiles": 0, "entries": 1, "versions": 3}
+        assert store.erase("ann").result() == {"profiles": 0, "accounts": 0, "entries": 1, "versions": 3}
         assert [version.position for version in store.versions.all("music")] == [1, 0]
         assert [version.position for version in store.versions.all("video")] == [3, 2, 1, 0]
         assert store.latest_checkpoint("music", "taste", "digest") is None
@@ -200,7 +200,7 @@ class TestKeptVersions:
         store.checkpoint("music", "taste", "digest", 0, b"state")
         store.versions.add(new(), keep=9)
         store.put_profile("ann", b"{}").result()
-        assert store.erase("ann").result() == {"profiles": 1, "entries": 1, "versions": 0}
+        assert store.erase("ann").result() == {"profiles": 1, "accounts": 0, "entries": 1, "versions": 0}
         assert [entry.body for entry in store.read(0)] == [b'{"domains":[]}']
         assert store.latest_checkpoint("music", "taste", "digest") is not None
         assert store.versions.add(new(1), keep=9) == 2
@@ -246,6 +246,7 @@ def test_a_database_of_the_first_schema_keeps_its_checkpoints(url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         for table in (
+            "accounts",
             "training_runs",
             "policy_versions",
             "alembic_version",

@@ -72,7 +72,7 @@ def test_close_writes_what_was_accepted_and_refuses_the_rest(open_store: Open) -
 
 def test_one_bad_entry_fails_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even one that the store couldn't see to be bad."""
-    monkeypatch.setattr(module, "_checked", len)
+    monkeypatch.setattr(module, "check_entries", len)
     held = Held(store)
     good = [store.append([slate(str(number))]) for number in range(5)]
     bad = store.append([slate("fine"), slate("bad", cast(Any, {"no": "bytes"}))])
@@ -211,3 +211,11 @@ def test_appends_fail_while_there_is_no_server_and_succeed_after(
                 future.result()
     assert store.append([slate("after")]).result()[0].position == 2
     store.close()
+
+
+def test_a_closed_store_opens_no_connection_for_a_thread_that_comes_late(store: Store) -> None:
+    store.append([slate("a")]).result()
+    store.close()
+    for look in (store.end, lambda: store.note("x"), lambda: store.history("ada")):
+        with pytest.raises(StoreUnavailable, match="the store is closed"):
+            look()

@@ -373,6 +373,48 @@ class TestLearning:
         policy.learn(outcomes_of([("ann", "i1", 0.1)], first=[False], total=[0.1 + 0.2 + 0.1]))
         assert len(policy.state()["likes"]) == 1
 
+    def test_what_got_its_likes_since_a_training_run_comes_beside_what_that_learned(self) -> None:
+        policy, catalog = taught(crowd(), online=6, growth=0.1, ridge=20), catalog_of(ITEMS + 3)
+        policy.fit()
+        fitted, context = policy.state(), context_of("i0", "i12", catalog=catalog)
+        before = policy.rank(context, everything(context))
+        assert len(fitted["ids"]) == ITEMS
+        assert before[12:].tolist() == [0, 0, 0]
+        # Three new items, of which those who like i0, i3, i6 like i12 and i14, too.
+        new = [(f"late {user}", item, 1.0) for user in range(80) for item in ("i0", "i12", "i14")]
+        policy.learn(outcomes_of(new))
+        after, state = policy.rank(context, everything(context)), policy.state()
+        for name in ("ids", "targets", "weights", "fitted"):
+            np.testing.assert_array_equal(state[name], fitted[name])
+        assert {"i12", "i14"} <= set(state["late_ids"])
+        assert len(state["late_ids"]) <= 6
+        assert proposed(policy, context)[0] == "i14"
+        assert after[14] == 1
+        old = after[:ITEMS] > 0
+        np.testing.assert_allclose(  # among themselves they stand as before
+            after[:ITEMS][old] / after[:ITEMS].max(), before[:ITEMS][old] / before.max()
+        )
+        candidates = everything(context)
+        policy.rank(context, candidates)
+        assert set(candidates.memo["because"][14]) == {"i0", "i12"}
+        # Who likes nothing but what is new is understood, too; a state of both comes back; a run makes one of them.
+        assert "i14" in proposed(policy, context_of("i12", catalog=catalog))
+        again = Collaborative(online=6, growth=0.1, ridge=20)
+        again.load(unpack(pack(state)))
+        assert state_digest(again.state()) == state_digest(state)
+        np.testing.assert_array_equal(again.rank(context, everything(context)), after)
+        policy.fit()
+        assert policy.state()["late_ids"] == []
+        assert len(policy.state()["ids"]) == ITEMS + 2
+
+    def test_a_state_from_before_there_were_late_items_is_taken(self) -> None:
+        policy = taught(crowd())
+        policy.fit()
+        old = {name: value for name, value in policy.state().items() if not name.startswith("late_")}
+        again = Collaborative()
+        again.load(old)
+        assert state_digest(again.state()) == state_digest(policy.state())
+
     def test_between_training_runs_it_learns_about_fewer_items_and_gives_up_none(self) -> None:
         policy = Collaborative(online=5, ridge=20)
         policy.learn(outcomes_of(crowd()))
@@ -517,6 +559,7 @@ domains:
       random: {{enabled: false}}
     policies:
       taste: {{enabled: false}}
+      together: {{enabled: false}}
       crowd: {{use: catalog.collaborative, weight: 5, ridge: 5}}
     slate: {{explore: 0, diversity: 0, max_per: {{}}, deadline_ms: 20000}}
 """

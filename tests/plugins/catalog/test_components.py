@@ -16,8 +16,10 @@ OFFERED = {
     "seen",
     "similar",
     "similarity",
+    "stages",
     "tag_match",
     "where",
+    "wish",
 }
 
 

@@ -1,12 +1,14 @@
 """What the filters keep."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tastemaker.core import Candidates, ComponentError, UnknownColumn
-from tastemaker.plugins.catalog import Available, Seen, Where
+from tastemaker.plugins.catalog import Available, Seen, Where, Wish
 
 NOW, DAY = 1_700_000_000.0, 86_400.0
 NAMES = ["emma", "dune", "solaris", "blank", "soon"]
@@ -22,6 +24,7 @@ EVERY = [
     Where(field="moods", all_of=["calm", "epic"], missing="keep"),
     Where(field="title", contains="dune"),
     Where(field="available", equals=False),
+    Wish(field="rating", at_least=3.5),
 ]
 
 
@@ -134,13 +137,37 @@ def test_where_finds_texts_as_a_plain_search_would(texts, needle, make_catalog, 
 )
 def test_where_takes_a_fitting_value_from_the_situation_first(situation, left, books, make_context, every):
     component = Where(field="rating", at_most=5, situation={"at_most": "budget"})
-    assert kept(component, make_context(books, situation=situation), every(books)) == left
+    context = make_context(books, situation=situation)
+    assert kept(component, context, every(books)) == left
+    heeded = situation.get("budget") in (4, "3.5", None)
+    shown = repr(situation.get("budget"))
+    said = [] if heeded else [("test", f"the situation's 'budget' can't be {shown}: it takes a number")]
+    assert context.missing == said
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "takes"),
+    [
+        ({"field": "rating", "situation": {"at_most": "key"}}, "2026-11-20", "a number"),
+        ({"field": "published", "situation": {"at_most": "key"}}, "cheap", "a time such as 2026-11-20"),
+        ({"field": "available", "situation": {"equals": "key"}}, 1, "true or false"),
+        ({"field": "genre", "situation": {"one_of": "key"}}, [["x"]], "a list of words"),
+        ({"field": "rating", "situation": {"none_of": "key"}}, "x", "a list of numbers"),
+        ({"field": "published", "situation": {"within_days": "key"}}, 0, "a number of days above 0"),
+    ],
+)
+def test_where_says_what_the_type_of_its_field_takes(options, value, takes, books, make_context, every):
+    context = make_context(books, situation={"key": value})
+    assert kept(Where(**options), context, every(books)) == NAMES
+    assert context.missing == [("test", f"the situation's 'key' can't be {value!r}: it takes {takes}")]
 
 
 def test_where_leaves_a_test_out_that_neither_options_nor_situation_fill(books, make_context, every):
     component = Where(field="moods", situation={"one_of": "moods"})
     assert kept(component, make_context(books), every(books)) == NAMES
-    assert kept(component, make_context(books, situation={"moods": []}), every(books)) == NAMES
+    chosen = make_context(books, situation={"moods": []})
+    assert kept(component, chosen, every(books)) == NAMES
+    assert chosen.missing == [], "who chose none of a list wanted nothing"
     assert kept(component, make_context(books, situation={"moods": ["Epic"]}), every(books)) == [
         "dune",
         "solaris",
@@ -192,3 +219,42 @@ def test_where_names_a_test_that_does_not_fit_the_field(options, message, books,
 def test_where_names_an_unknown_field(books, make_context, every):
     with pytest.raises(UnknownColumn, match="'price' is no field"):
         Where(field="price", at_most=3).keep(make_context(books), every(books))
+
+
+@pytest.mark.parametrize(
+    ("options", "far"),
+    [
+        ({"field": "rating", "at_most": 3.5}, [0.5, 1, 0, 1, 1]),
+        ({"field": "rating", "at_least": 4.5}, [0.5, 0, 1.5, 1.5, 1.5]),
+        ({"field": "rating", "at_least": 5, "at_most": 6, "not_equals": 4}, [1, 0.5, 2, 2, 2]),
+        ({"field": "rating", "one_of": [3, 4.25]}, [0.25, 0.25, 0, 0.25, 0.25]),
+        ({"field": "published", "within_days": 8}, [2 * DAY, 92 * DAY, 0, 92 * DAY, 5 * DAY]),
+        ({"field": "published", "at_most": NOW - 50 * DAY}, [40 * DAY, 0, 49 * DAY, 55 * DAY, 55 * DAY]),
+        ({"field": "genre", "equals": "opera"}, [0, 0, 0, 0, 0]),
+        ({"field": "title", "contains": "dune"}, [0, 0, 0, 0, 0]),
+    ],
+)
+def test_a_wish_tells_how_far_numbers_and_times_are_from_it(options, far, books, make_context, every):
+    assert Wish(**options).distance(make_context(books), every(books)).tolist() == pytest.approx(far)
+
+
+def test_a_wish_for_many_numbers_costs_no_table_of_them_by_items(make_catalog, make_context, every):
+    ratings, wanted = np.arange(3000) / 8, np.arange(1, 2000) * 0.5 + 0.25
+    catalog = make_catalog([(str(n), {"rating": float(each)}) for n, each in enumerate(ratings)]).snapshot()
+    wish = Wish(field="rating", situation={"one_of": "ratings"})
+    context = make_context(catalog, situation={"ratings": wanted[::-1].tolist()})
+    tracemalloc.start()
+    try:
+        far = wish.distance(context, every(catalog))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert far.tolist() == [np.abs(wanted - each).min() for each in ratings]
+    assert most < 4_000_000, "bytes; the table would have 48 million"
+
+
+def test_a_wish_takes_its_bounds_from_the_situation(books, make_context, every):
+    wish = Wish(field="rating", situation={"at_most": "budget"})
+    assert wish.distance(make_context(books), every(books)).tolist() == [0] * 5
+    context = make_context(books, situation={"budget": 2})
+    assert wish.distance(context, every(books)).tolist() == [2, 2.5, 1, 2.5, 2.5]

@@ -208,6 +208,27 @@ def test_freshness_halves_with_every_half_life(books, make_context, every):
 def test_numeric_goes_by_an_ideal_or_along_a_range(options, expected, books, make_context, every):
     context = make_context(books, situation={"wish": 3, "word": "loud"})
     assert Numeric(field="rating", **options).score(context, every(books)).tolist() == pytest.approx(expected)
+    loud = [("test", "the situation's 'word' can't be 'loud': it takes a number")]
+    assert context.missing == (loud if options.get("situation") == "word" else [])
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("unheard of", True),
+        (7, True),
+        ("unheard of, CALM", False),
+        ("", False),
+        ([], False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_tag_match_names_what_no_item_has(value, named, books, make_context, every):
+    context = make_context(books, situation={"mood": value}, profile={"moods": "unheard of, too"})
+    TagMatch(field="moods", situation="mood", profile="moods").score(context, every(books))
+    said = f"the situation's 'mood' can't be {value!r}: it takes words that items have under 'moods'"
+    assert context.missing == ([("test", said)] if named else [])
 
 
 @pytest.mark.parametrize(

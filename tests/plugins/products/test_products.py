@@ -69,6 +69,17 @@ def test_the_situation_comes_before_the_profile_and_that_before_the_past() -> No
     assert scored({}, {}, past).argmax() == 2
 
 
+@pytest.mark.parametrize("wrong", [0, -1, "cheap", [1]])
+def test_a_usual_price_that_is_none_is_named(asks: Any, wrong: Any) -> None:
+    catalog = Catalog(ItemSchema({"price": "number"}))
+    catalog.put([("a", {"price": 5}), ("b", {"price": 20})])
+    context = asks(catalog, situation={"usual_price": wrong})
+    PriceFit().score(context, Candidates(context.catalog, context.catalog.live))
+    assert context.missing == [
+        ("", f"the situation's 'usual_price' can't be {wrong!r}: it takes an amount above 0")
+    ]
+
+
 def test_the_past_counts_by_the_median_of_what_was_liked() -> None:
     past = [(0, 1.0), (1, 2.0), (2, 1.0), (3, -5.0), (3, np.nan), (3, 0.0), (4, 1.0), (5, 1.0)]
     assert scored(history=past).argmax() == 1
@@ -85,7 +96,7 @@ def test_the_preset_works_on_its_sample(tmp_path: Path) -> None:
         async with Orchestrator(load(path), clock=ManualClock(NOW)) as orchestrator:
             catalog = orchestrator.agent("products").catalog.snapshot()
             assert len(catalog.live) > 300
-            assert orchestrator.imports["products"].rejected == 0
+            assert orchestrator.stocking.imports["products"].rejected == 0
             slate = await orchestrator.recommend("products", Request("ann", situation={"max_price": 30}))
             assert slate.degraded == []
             assert len(slate.picks) == 12
@@ -93,5 +104,16 @@ def test_the_preset_works_on_its_sample(tmp_path: Path) -> None:
             assert max(Counter(item.get("category") for item in items).values()) <= 4
             assert all(item["available"] for item in items)
             assert all(float(item.get("price", 0)) <= 30 for item in items)  # type: ignore[arg-type]
+
+            # Nothing is that cheap: what comes nearest to it, of what can be had, and the slate says so.
+            slate = await orchestrator.recommend("products", Request("ann", situation={"max_price": 0.5}))
+            assert [entry.component for entry in slate.degraded] == ["filters.affordable"]
+            assert "the nearest" in slate.degraded[0].reason
+            there = [item for row in catalog.live.tolist() if (item := catalog.item(row))["available"]]
+            prices = sorted(float(item["price"]) for item in there if "price" in item)  # type: ignore[arg-type]
+            shown = [catalog.item(catalog.row(pick.item)) for pick in slate.picks]
+            assert len(shown) == 12
+            assert max(float(item["price"]) for item in shown) <= prices[4 * 12]  # type: ignore[arg-type]
+            assert all(item["available"] for item in shown)
 
     asyncio.run(life())

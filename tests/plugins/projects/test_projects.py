@@ -65,7 +65,7 @@ def test_the_preset_works_on_its_sample_and_learns(tmp_path: Path) -> None:
         async with Orchestrator(load(path), clock=clock) as orchestrator:
             catalog = orchestrator.agent("projects").catalog.snapshot()
             assert len(catalog.live) > 300
-            assert orchestrator.imports["projects"].rejected == 0
+            assert orchestrator.stocking.imports["projects"].rejected == 0
             profile = {"interests": ["machine learning"], "languages": ["Python"], "skill_level": "beginner"}
             await orchestrator.put_profile("ann", profile)
             slate = await orchestrator.recommend("projects", Request("ann"))
