@@ -106,10 +106,9 @@ class Faults:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
                 answer.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+                state.answers.append(answer)  # before its reader can go on: a 304 is whole with its headers
             else:
                 answer.body += message.get("body", b"")
-                if not message.get("more_body", False):
-                    state.answers.append(answer)  # before its reader can go on
             await send(message)
 
         await self.app(scope, receive, note)
