@@ -193,9 +193,11 @@ def test_a_server_looks_after_it_by_itself(
         async with app.router.lifespan_context(app):
             tastemaker: Orchestrator = app.state.orchestrator
             await tastemaker.recommend("videos", Request("ann"))
-            await asyncio.sleep(0.2)  # what a store sees for the first time is due from then on
-            clock.advance(9.5 * DAY)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
+                # What a store sees for the first time is due from then on.
+                while tastemaker.store.note("schedule videos terms") is None:
+                    await asyncio.sleep(0.02)
+                clock.advance(9.5 * DAY)
                 while len(tastemaker.agent("videos").catalog.snapshot().live) != 4:
                     await asyncio.sleep(0.02)
 

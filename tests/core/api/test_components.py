@@ -18,13 +18,13 @@ class Raises(Source):
 
 class Hangs(Source):
     def propose(self, context):
-        time.sleep(1.5)
+        time.sleep(12)
         return ["b01"]
 
 
 class Sleeps(Source):
     async def propose(self, context):
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         return ["b01"]
 
 
@@ -117,7 +117,7 @@ def test_sources(make_api, source):
     api = make_api(config(source=source), plugin=PLUGIN)
     began = time.monotonic()
     answer = api.get("/v1/books/recommendations/ann")
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 11
     assert answer.status_code == 200
     slate = answer.json()
     assert len(slate["items"]) == 5

@@ -22,6 +22,7 @@ from tastemaker.core.orchestrator import Orchestrator
 PROGRAM = Path(__file__).with_name("program.py")
 SLOW = """
 import time
+from pathlib import Path
 from tastemaker.core import Source, hookimpl
 from threadpoolctl import threadpool_info
 
@@ -29,6 +30,7 @@ from threadpoolctl import threadpool_info
 class Slow(Source):
     def propose(self, context):
         if context.situation.get("slow"):
+            Path("slow").touch()
             time.sleep(1.0)
         if context.situation.get("threads"):
             raise RuntimeError(f"threads: {max(pool['num_threads'] for pool in threadpool_info())}")
@@ -53,7 +55,7 @@ domains:
     policies: {{taste: {{use: thompson.ranker, discount: 0.9}}}}
     rewards: {{open: 0.2, finish: 1.0}}
     learning: {{checkpoint_seconds: 0.5}}
-    slate: {{size: 5, deadline_ms: 3000}}
+    slate: {{size: 5, deadline_ms: 10000}}
 """
 
 
@@ -214,12 +216,15 @@ def test_a_stopped_server_finishes_what_it_began(config, number):
         shelve(client)
         answers: list[httpx.Response] = []
         path = f"{client.base_url}/v1/books/recommendations/ann?slow=true"
-        thread = threading.Thread(target=lambda: answers.append(httpx.get(path, timeout=20)))
+        thread = threading.Thread(target=lambda: answers.append(httpx.get(path, timeout=60)))
         thread.start()
-        time.sleep(0.4)
+        until = time.monotonic() + 60
+        while not config.with_name("slow").exists():
+            assert time.monotonic() < until, "the request never came"
+            time.sleep(0.01)
         process.send_signal(number)
         thread.join()
-        process.wait(20)
+        process.wait(60)
         assert answers[0].status_code == 200
         slate = answers[0].json()
         assert len(slate["items"]) == 5
