@@ -34,7 +34,7 @@ from tastemaker.tests.fakes.serving import serve
 
 CSV = "id,title,price,sale_price,sale_price_effective_date\n1,Mug,12 EUR,,\n2,Jug,9 EUR,,\n"
 SECRET = "t0ken-of-the-feed"
-QUICK: dict[str, Any] = {"timeout_seconds": 5, "retries": 0}
+QUICK: dict[str, Any] = {"timeout_seconds": 30, "retries": 0}
 
 
 async def feed(request: Request) -> Response:

@@ -52,7 +52,7 @@ def app(clock: ManualClock) -> Starlette:
 @pytest.fixture
 def run(base_url: str, clock: ManualClock) -> Callable[..., Any]:
     def run(work: Callable[[Api], Awaitable[Any]], **options: Any) -> Any:
-        service = Api(**{"url": base_url, "token": TOKEN, "retries": 0, **options})
+        service = Api(**{"url": base_url, "token": TOKEN, "retries": 0, "timeout_seconds": 30, **options})
         return using(service, work, clock=clock, name="github")
 
     return run

@@ -579,7 +579,7 @@ def test_a_word_instead_of_an_error_object(development: Stand) -> None:
 )
 def test_what_gives_no_answer_is_unreachable(development: Stand, what: dict[str, Any]) -> None:
     development.fault(**what)
-    spotify = development.connector(timeout_seconds=0.4 if "delay" in what else 5.0)
+    spotify = development.connector(timeout_seconds=0.4 if "delay" in what else 30.0)
     assert type(failure(spotify, lambda spotify: spotify.search("jazz"))) is Unreachable
 
 
@@ -598,7 +598,7 @@ def test_an_accounts_service_that_hangs_or_lies(development: Stand) -> None:
     ):
         development.app.state.faults.clear()
         development.fault("/api/token", **what)
-        spotify = development.connector(timeout_seconds=0.3 if "delay" in what else 5.0)
+        spotify = development.connector(timeout_seconds=0.3 if "delay" in what else 30.0)
         assert type(failure(spotify, lambda spotify: spotify.search("jazz"))) is wanted
     assert development.asked("/v1") == []
 

@@ -43,7 +43,7 @@ EXAMPLES = EXAMPLES / "examples" / "woocommerce"
 needs_examples = pytest.mark.skipif(
     not EXAMPLES.is_dir(), reason=f"no WooCommerce documentation at {EXAMPLES}"
 )
-QUICK: dict[str, Any] = {"timeout_seconds": 5, "retries": 0}
+QUICK: dict[str, Any] = {"timeout_seconds": 30, "retries": 0}
 
 
 @pytest.fixture

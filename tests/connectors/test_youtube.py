@@ -52,7 +52,7 @@ class Stand:
         self.connectors: list[YouTube] = []
 
     def connector(self, **options: Any) -> YouTube:
-        given = {"key": KEY, "url": self.base, "region": "GB", "retries": 0, **options}
+        given = {"key": KEY, "url": self.base, "region": "GB", "retries": 0, "timeout_seconds": 30, **options}
         connector = YouTube(**given)
         connector._bind(LocalMemory(self.clock), self.clock, "youtube")
         self.connectors.append(connector)

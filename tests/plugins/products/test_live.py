@@ -65,7 +65,8 @@ def lived(folder: Path, environ: dict[str, str], life: Life, clock: ManualClock 
     path = folder / "config.yaml"
     if not path.exists():
         path.write_text(
-            f"version: 1\nstore: sqlite:///{folder / 'x.db'}\ndomains:\n  products: {{extends: products}}\n"
+            f"version: 1\nstore: sqlite:///{folder / 'x.db'}\n"
+            f"domains:\n  products: {{extends: products, slate: {{deadline_ms: 20000}}}}\n"
         )
     clock = clock or ManualClock(time.time())
 

@@ -89,7 +89,8 @@ def test_the_past_counts_by_the_median_of_what_was_liked() -> None:
 def test_the_preset_works_on_its_sample(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
-        f"version: 1\nstore: sqlite:///{tmp_path / 'x.db'}\ndomains:\n  products: {{extends: products}}\n"
+        f"version: 1\nstore: sqlite:///{tmp_path / 'x.db'}\n"
+        f"domains:\n  products: {{extends: products, slate: {{deadline_ms: 20000}}}}\n"
     )
 
     async def life() -> None:

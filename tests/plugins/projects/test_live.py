@@ -223,7 +223,8 @@ class TestTheDomain:
         monkeypatch.setenv("GITHUB_API_URL", base_url)
         path = tmp_path / "config.yaml"
         path.write_text(
-            f"store: sqlite:///{tmp_path / 'x.db'}\ndomains:\n  projects: {{extends: projects}}\n"
+            f"store: sqlite:///{tmp_path / 'x.db'}\n"
+            f"domains:\n  projects: {{extends: projects, slate: {{deadline_ms: 20000}}}}\n"
         )
         profile = {**JAZZ, "github": "ann-on-github"}
 

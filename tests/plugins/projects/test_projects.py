@@ -57,7 +57,8 @@ def test_without_a_level_everything_stays(profile: dict[str, Any]) -> None:
 def test_the_preset_works_on_its_sample_and_learns(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
-        f"version: 1\nstore: sqlite:///{tmp_path / 'x.db'}\ndomains:\n  projects: {{extends: projects}}\n"
+        f"version: 1\nstore: sqlite:///{tmp_path / 'x.db'}\n"
+        f"domains:\n  projects: {{extends: projects, slate: {{deadline_ms: 20000}}}}\n"
     )
 
     async def life() -> None:
