@@ -119,7 +119,10 @@ class Filtering:
         if count < len(live):
             self._context.step = "fill up"
             more = live[self._context.rng.choice(len(live), count, replace=False)]
-        fresh = np.setdiff1d(more, proposed.rows)
+        added = np.zeros(len(catalog), dtype=bool)
+        added[more] = True
+        added[proposed.rows] = False
+        fresh = np.flatnonzero(added)
         return Candidates(
             catalog,
             np.concatenate((proposed.rows, fresh)),
@@ -143,5 +146,7 @@ class Filtering:
             return candidates
         self.removed[name] = self.removed.get(name, 0) + gone
         if self._request.trace:
-            self.fates.update((identity, {"dropped_by": name}) for identity in candidates.ids[~keep].tolist())
+            fate = {"dropped_by": name}  # one for all: a catalogue's worth of them would take its time
+            dropped = candidates.catalog.ids[candidates.rows[~keep]].tolist()
+            self.fates.update(dict.fromkeys(dropped, fate))
         return candidates.take(keep)

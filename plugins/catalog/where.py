@@ -1,6 +1,7 @@
 """The `where` filter: one field of the items, compared with fixed values or with values of the situation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...core import (
     UnknownColumn,
     typed_value,
 )
-from .words import codes_of, occurrences
+from .words import codes_of
 
 Mask = NDArray[np.bool_]
 Scalar = bool | int | float | str
@@ -184,10 +185,11 @@ class Wish(Where):
         if kind not in ("number", "time"):
             return distance
         values = candidates[self.field].astype(np.float64)
-        known = ~np.isnan(values)
         for test, wanted in self._tests(kind, context).items():
-            distance[known] = np.maximum(distance[known], _beyond(values[known], test, wanted, context.now))
-        distance[~known] = distance.max(initial=0.0)
+            np.maximum(distance, _beyond(values, test, wanted, context.now), out=distance)
+        unknown = np.isnan(values)
+        distance[unknown] = 0.0
+        distance[unknown] = distance.max(initial=0.0)
         return distance
 
 
@@ -284,17 +286,15 @@ def _flags(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: f
 
 def _words(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: float) -> tuple[Mask, Mask]:
     vocabulary = candidates.words(field)
-    positions, codes = occurrences(candidates, field)
+    holding, known = (
+        _holding_category if candidates.catalog.schema.fields[field] == "category" else _holding_tags
+    )(candidates, field)
 
     def holders(words: Sequence[str]) -> Mask:
-        wanted = np.zeros(len(vocabulary), dtype=bool)
+        wanted = np.zeros(len(vocabulary) + 1, dtype=bool)  # the last one is for no word at all: -1
         wanted[codes_of(vocabulary, words)] = True
-        mask = np.zeros(len(candidates), dtype=bool)
-        mask[positions[wanted.take(codes)]] = True
-        return mask
+        return holding(wanted) if wanted.any() else np.zeros(len(candidates), dtype=bool)
 
-    known = np.zeros(len(candidates), dtype=bool)
-    known[positions] = True
     passed = known.copy()
     for test, words in tests.items():
         match test:
@@ -306,6 +306,26 @@ def _words(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: f
             case _:
                 passed &= ~holders(words)
     return passed, known
+
+
+def _holding_category(candidates: Candidates, field: str) -> tuple[Callable[[Mask], Mask], Mask]:
+    """Who holds one of the words that a mask over the codes wants; and who holds any."""
+    codes = candidates.codes(field)
+    return lambda wanted: wanted[codes], codes >= 0
+
+
+def _holding_tags(candidates: Candidates, field: str) -> tuple[Callable[[Mask], Mask], Mask]:
+    """As `_holding_category`, for fields of many words."""
+    runs = cache(lambda: candidates.catalog.tags(field).runs(candidates.rows))
+
+    def holding(wanted: Mask) -> Mask:
+        bounds, codes = runs()
+        found = np.zeros(len(codes) + 1, dtype=np.intp)
+        np.cumsum(wanted[codes], out=found[1:])
+        holds: Mask = found[bounds[1:]] > found[bounds[:-1]]
+        return holds
+
+    return holding, ~candidates.missing(field)
 
 
 def _texts(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: float) -> tuple[Mask, Mask]:
