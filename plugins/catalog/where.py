@@ -86,7 +86,7 @@ class Where(Filter):
         {},
         description="Keys of the request's situation that give values by test, such as {at_most: max_price}. "
         "Where it has no fitting value, the test's own option holds, without one the test is left out; the slate names "
-        "a value that doesn't fit.",
+        "a value that doesn't fit, and of several words those that no item has.",
     )
     missing: Literal["keep", "drop"] | None = Field(
         None,
@@ -152,12 +152,7 @@ class Where(Filter):
                     f"where: {self.field!r} is a {kind} field, and `{test}` is for {_listed(_FITS[test])}; "
                     f"it takes {_listed(name for name, kinds in _FITS.items() if kind in kinds)}"
                 )
-            value = None
-            if test in self.situation:
-                key = self.situation[test]
-                value = _typed(kind, test, context.situation.get(key))
-                if value is None:
-                    context.unheeded(key, _takes(test, (kind,)))
+            value = self._said(kind, test, context) if test in self.situation else None
             if value is None:
                 value = _typed(kind, test, getattr(self, test))
             if value is not None:
@@ -167,6 +162,19 @@ class Where(Filter):
                     f"where: `{test}` of {self.field!r}, a {kind} field, can't be {getattr(self, test)!r}"
                 )
         return tests
+
+    def _said(self, kind: FieldType, test: Test, context: Context) -> Any:
+        """What the situation gives for a test, None where that doesn't fit; what of it isn't heeded is named."""
+        key = self.situation[test]
+        value = _typed(kind, test, context.situation.get(key))
+        if value is None:
+            context.unheeded(key, _takes(test, (kind,)))
+        elif test in ("equals", "one_of") and kind in ("category", "tags"):
+            vocabulary = context.catalog.words(self.field)
+            strange = [word for word in value if not len(codes_of(vocabulary, (word,)))]
+            if len(strange) < len(value):
+                context.unheeded(key, f"words that items have under {self.field!r}", strange)
+        return value
 
 
 class Wish(Where):

@@ -196,6 +196,25 @@ def test_where_says_what_the_type_of_its_field_takes(options, value, takes, book
     assert context.missing == [("test", f"the situation's 'key' can't be {value!r}: it takes {takes}")]
 
 
+@pytest.mark.parametrize(
+    ("field", "test", "value", "left", "named"),
+    [
+        ("genre", "one_of", ["SciFi", "Klingon", "Opera"], ["dune", "solaris"], "'Klingon', 'Opera'"),
+        ("moods", "equals", ["calm", "Klingon"], ["emma", "solaris"], "'Klingon'"),
+        ("genre", "one_of", ["SciFi", "novel"], ["emma", "dune", "solaris", "soon"], None),
+        ("genre", "one_of", ["Klingon"], [], None),
+        ("genre", "none_of", ["scifi", "Klingon"], ["emma", "blank", "soon"], None),
+    ],
+)
+def test_where_names_of_several_words_those_that_no_item_has(
+    field, test, value, left, named, books, make_context, every
+):
+    context = make_context(books, situation={"key": value})
+    assert kept(Where(field=field, situation={test: "key"}), context, every(books)) == left
+    said = f"the situation's 'key' can't hold {named}: it takes words that items have under {field!r}"
+    assert context.missing == ([("test", said)] if named else [])
+
+
 def test_where_leaves_a_test_out_that_neither_options_nor_situation_fill(books, make_context, every):
     component = Where(field="moods", situation={"one_of": "moods"})
     assert kept(component, make_context(books), every(books)) == NAMES
