@@ -115,7 +115,7 @@ class Candidates:
         """Where a column has no value, shape (n,)."""
         kind = self.catalog.schema.fields.get(name)
         if kind == "tags":
-            missing: NDArray[np.bool_] = np.diff(self.catalog.tags(name).runs(self.rows)[0]) == 0
+            missing: NDArray[np.bool_] = self.catalog.tags(name).counts(self.rows) == 0
         elif kind in ("category", "flag"):
             missing = self._cached(name, self.catalog.column(name)) < 0
         elif kind == "text":

@@ -1,7 +1,7 @@
 """The context of one request: who asks, when, in what situation, and what is known of them."""
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -120,16 +120,18 @@ class Context:
         if (self.step, why) not in self.missing:
             self.missing.append((self.step, why))
 
-    def unheeded(self, key: str, takes: str) -> None:
+    def unheeded(self, key: str, takes: str, parts: Sequence[Any] | None = None) -> None:
         """Say that the situation's value of a key isn't heeded, and what it takes: the slate names that in `degraded`.
 
-        Nothing is said where the situation has no value, or an empty one.
+        parts: of a list, those that aren't heeded where others are; None: nothing of it is.
+        Nothing is said where the situation has no value, an empty one, or no such parts.
         """
         value = self.situation.get(key)
-        if value is not None and value not in ("", [], {}):
-            shown = repr(value)
-            shown = shown if len(shown) <= 40 else shown[:37] + "…"
-            self.lacks(f"the situation's {key!r} can't be {shown}: it takes {takes}")
+        if parts:
+            shown = ", ".join(map(repr, parts))
+            self.lacks(f"the situation's {key!r} can't hold {_short(shown)}: it takes {takes}")
+        elif parts is None and value is not None and value not in ("", [], {}):
+            self.lacks(f"the situation's {key!r} can't be {_short(repr(value))}: it takes {takes}")
 
     def for_policy(self, withheld: Mapping[str, str]) -> "Context":
         """The same request as a policy may see it: without credentials and, of all items, without some fields.
@@ -188,3 +190,7 @@ class Context:
         key: all that its answer depends on, with the user for what is one user's own. An erasure forgets all of it.
         """
         return self._recent.question(self.step, key, self.now, self.catalog)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "…"

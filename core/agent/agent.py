@@ -17,9 +17,10 @@ from ..feedback import Feedback
 from ..recent import Recent
 from ..slate import Degradation, Slate
 from .composition import Composition
-from .decision import Adopt, Decision
+from .decision import Decision
 from .histories import Histories, History
 from .live_policy import LivePolicy
+from .proposals import Adopt
 
 _DAY = 86_400
 _VECTORS = 10_000

@@ -38,7 +38,6 @@ class Composition:
         self.tuners = [self._guard("policies", step, "tune", live) for step, live in learners if live.tunes]
         self.rankers = [self._guard("policies", step, "rank", live) for step, live in learners if live.ranks]
         self.source_names = [guard.label for guard in self.sources]
-        self.waits = any(not guard.in_place for guard in self.sources)
         self._policies = policies
         self._rules: dict[int, Rules] = {}
         self._turned: dict[str, Composition] = {}

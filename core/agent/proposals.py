@@ -1,19 +1,113 @@
-"""From what sources propose to one batch of candidates."""
+"""What sources propose: asked for all at once, made into one batch of candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import anyio
 import numpy as np
 from numpy.typing import NDArray
 
 from ..candidates import Candidates
-from ..catalog.catalog import CatalogSnapshot
+from ..catalog.catalog import Catalog, CatalogSnapshot
+from .calls import Calls
+from .steps import Deadline, Failed, Guard, reason
 
 Ints = NDArray[np.intp]
+Adopt = Callable[[str, Sequence[Mapping[str, Any]], str], Awaitable[list[str]]]
+"""Keeps raw items of a domain that came from an origin; their ids."""
+
+_MOST_LOGGED = 1000
+"""Of what one step proposed."""
 
 
 class Rubbish(Exception):
     """A component returned something that its contract doesn't allow."""
+
+
+class Proposing:
+    """What the sources of one decision propose.
+
+    due: by when they have to answer.
+    recalled: in place of what holds a connector, what the log says that it proposed; None asks it.
+
+    proposed: by step that holds a connector, the ids of what it proposed, the first ones where there are many.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        catalog: Catalog,
+        adopt: Adopt | None,
+        due: Deadline,
+        recalled: Mapping[str, Sequence[str]] | None,
+    ) -> None:
+        self.proposed: dict[str, list[str]] = {}
+        self._calls = calls
+        self._catalog = catalog
+        self._adopt = adopt
+        self._due = due
+        self._recalled = recalled
+
+    async def candidates(self, sources: Sequence[Guard]) -> Candidates:
+        """All that they propose, merged."""
+        answers = await self._answers(sources)
+        # Items that were just adopted are in a newer snapshot; rows mean the same in both.
+        catalog = self._catalog.snapshot()
+        rows = []
+        for guard, answer in zip(sources, answers, strict=True):
+            if self._recalled is not None and guard.connectors:
+                known = catalog.rows(self._recalled.get(guard.name, ()))
+                rows.append(known[known >= 0])
+                continue
+            try:
+                rows.append(proposed_rows(answer, catalog))
+            except Rubbish as rubbish:
+                self._calls.failed(guard, str(rubbish))
+                rows.append(np.empty(0, dtype=np.intp))
+            if guard.connectors and len(rows[-1]):
+                self.proposed[guard.name] = catalog.ids[rows[-1][:_MOST_LOGGED]].tolist()
+        return merged(catalog, rows)
+
+    async def _answers(self, sources: Sequence[Guard]) -> list[Any]:
+        """What each source answers, its raw items adopted; those that wait do so at the same time."""
+        answers: list[Any] = [()] * len(sources)
+
+        async def ask(place: int, guard: Guard) -> None:
+            if self._recalled is not None and guard.connectors:
+                return
+            try:
+                answer = await self._calls(guard, due=self._due)
+                answers[place], items = parted(answer)
+                if items:
+                    answers[place] = [*answers[place], *await self._adopted(items, guard)]
+            except Failed:
+                return
+            except Rubbish as rubbish:
+                self._calls.failed(guard, str(rubbish))
+
+        waiting = [(place, guard) for place, guard in enumerate(sources) if not guard.in_place]
+        at_once = [(place, guard) for place, guard in enumerate(sources) if guard.in_place]
+        if not waiting:
+            for place, guard in at_once:
+                await ask(place, guard)
+            return answers
+        async with anyio.create_task_group() as group:
+            for place, guard in waiting:
+                group.start_soon(ask, place, guard)
+            for place, guard in at_once:
+                await ask(place, guard)
+        return answers
+
+    async def _adopted(self, items: Sequence[Mapping[str, Any]], guard: Guard) -> list[str]:
+        if self._adopt is None:
+            raise self._calls.failed(guard, "returned items, and there is no store to keep them in")
+        try:
+            with anyio.fail_after(max(self._due.left(), 0)):
+                return await self._adopt(self._calls.context.domain, items, guard.origin)
+        except TimeoutError:
+            raise self._calls.failed(guard, "its items could not be stored in time") from None
+        except Exception as error:
+            raise self._calls.failed(guard, reason(error), error) from None
 
 
 def parted(proposal: Any) -> tuple[Any, list[Mapping[str, Any]]]:

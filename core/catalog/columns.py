@@ -143,6 +143,11 @@ class Tags:
         places = np.repeat(self._start[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
         return indptr, self._pool[places]
 
+    def counts(self, rows: Rows) -> NDArray[np.int32]:
+        """How many words rows have, shape (n,)."""
+        counts: NDArray[np.int32] = self._count[rows]
+        return counts
+
     def words(self, row: int) -> list[str]:
         """The words of one row."""
         start = int(self._start[row])

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ...core import Candidates, Context, NumberField, Scorer, Scores, TimeField, WordField
 from .ranking import liking, liking_of_all, numbers_of_all
 from .taste import Spatial, Tasting, unit
-from .words import codes_of, occurrences, wanted, weights_of
+from .words import codes_of, occurrences, unknown, wanted, weights_of
 
 _NEUTRAL = 0.5
 _DAY = 86_400.0
@@ -163,8 +163,13 @@ class TagMatch(Scorer):
         for word, weight in asked.items():
             words[word] = words.get(word, 0.0) + weight
         vocabulary = candidates.words(self.field)
-        if self.situation is not None and not len(codes_of(vocabulary, asked)):
-            context.unheeded(self.situation, f"words that items have under {self.field!r}")
+        if self.situation is not None:
+            strange = unknown(
+                context.situation.get(self.situation), lambda word: len(codes_of(vocabulary, (word,))) > 0
+            )
+            some = len(codes_of(vocabulary, asked)) > 0
+            takes = f"words that items have under {self.field!r}"
+            context.unheeded(self.situation, takes, strange if some else None)
         if not words:
             return np.full(len(candidates), _NEUTRAL)
         weights = weights_of(vocabulary, words)

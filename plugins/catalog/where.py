@@ -1,6 +1,7 @@
 """The `where` filter: one field of the items, compared with fixed values or with values of the situation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...core import (
     UnknownColumn,
     typed_value,
 )
-from .words import codes_of, occurrences
+from .words import codes_of
 
 Mask = NDArray[np.bool_]
 Scalar = bool | int | float | str
@@ -85,7 +86,7 @@ class Where(Filter):
         {},
         description="Keys of the request's situation that give values by test, such as {at_most: max_price}. "
         "Where it has no fitting value, the test's own option holds, without one the test is left out; the slate names "
-        "a value that doesn't fit.",
+        "a value that doesn't fit, and of several words those that no item has.",
     )
     missing: Literal["keep", "drop"] | None = Field(
         None,
@@ -151,12 +152,7 @@ class Where(Filter):
                     f"where: {self.field!r} is a {kind} field, and `{test}` is for {_listed(_FITS[test])}; "
                     f"it takes {_listed(name for name, kinds in _FITS.items() if kind in kinds)}"
                 )
-            value = None
-            if test in self.situation:
-                key = self.situation[test]
-                value = _typed(kind, test, context.situation.get(key))
-                if value is None:
-                    context.unheeded(key, _takes(test, (kind,)))
+            value = self._said(kind, test, context) if test in self.situation else None
             if value is None:
                 value = _typed(kind, test, getattr(self, test))
             if value is not None:
@@ -166,6 +162,19 @@ class Where(Filter):
                     f"where: `{test}` of {self.field!r}, a {kind} field, can't be {getattr(self, test)!r}"
                 )
         return tests
+
+    def _said(self, kind: FieldType, test: Test, context: Context) -> Any:
+        """What the situation gives for a test, None where that doesn't fit; what of it isn't heeded is named."""
+        key = self.situation[test]
+        value = _typed(kind, test, context.situation.get(key))
+        if value is None:
+            context.unheeded(key, _takes(test, (kind,)))
+        elif test in ("equals", "one_of") and kind in ("category", "tags"):
+            vocabulary = context.catalog.words(self.field)
+            strange = [word for word in value if not len(codes_of(vocabulary, (word,)))]
+            if len(strange) < len(value):
+                context.unheeded(key, f"words that items have under {self.field!r}", strange)
+        return value
 
 
 class Wish(Where):
@@ -184,10 +193,11 @@ class Wish(Where):
         if kind not in ("number", "time"):
             return distance
         values = candidates[self.field].astype(np.float64)
-        known = ~np.isnan(values)
         for test, wanted in self._tests(kind, context).items():
-            distance[known] = np.maximum(distance[known], _beyond(values[known], test, wanted, context.now))
-        distance[~known] = distance.max(initial=0.0)
+            np.maximum(distance, _beyond(values, test, wanted, context.now), out=distance)
+        unknown = np.isnan(values)
+        distance[unknown] = 0.0
+        distance[unknown] = distance.max(initial=0.0)
         return distance
 
 
@@ -284,17 +294,15 @@ def _flags(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: f
 
 def _words(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: float) -> tuple[Mask, Mask]:
     vocabulary = candidates.words(field)
-    positions, codes = occurrences(candidates, field)
+    holding, known = (
+        _holding_category if candidates.catalog.schema.fields[field] == "category" else _holding_tags
+    )(candidates, field)
 
     def holders(words: Sequence[str]) -> Mask:
-        wanted = np.zeros(len(vocabulary), dtype=bool)
+        wanted = np.zeros(len(vocabulary) + 1, dtype=bool)  # the last one is for no word at all: -1
         wanted[codes_of(vocabulary, words)] = True
-        mask = np.zeros(len(candidates), dtype=bool)
-        mask[positions[wanted.take(codes)]] = True
-        return mask
+        return holding(wanted) if wanted.any() else np.zeros(len(candidates), dtype=bool)
 
-    known = np.zeros(len(candidates), dtype=bool)
-    known[positions] = True
     passed = known.copy()
     for test, words in tests.items():
         match test:
@@ -306,6 +314,26 @@ def _words(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: f
             case _:
                 passed &= ~holders(words)
     return passed, known
+
+
+def _holding_category(candidates: Candidates, field: str) -> tuple[Callable[[Mask], Mask], Mask]:
+    """Who holds one of the words that a mask over the codes wants; and who holds any."""
+    codes = candidates.codes(field)
+    return lambda wanted: wanted[codes], codes >= 0
+
+
+def _holding_tags(candidates: Candidates, field: str) -> tuple[Callable[[Mask], Mask], Mask]:
+    """As `_holding_category`, for fields of many words."""
+    runs = cache(lambda: candidates.catalog.tags(field).runs(candidates.rows))
+
+    def holding(wanted: Mask) -> Mask:
+        bounds, codes = runs()
+        found = np.zeros(len(codes) + 1, dtype=np.intp)
+        np.cumsum(wanted[codes], out=found[1:])
+        holds: Mask = found[bounds[1:]] > found[bounds[:-1]]
+        return holds
+
+    return holding, ~candidates.missing(field)
 
 
 def _texts(candidates: Candidates, field: str, tests: Mapping[Test, Any], now: float) -> tuple[Mask, Mask]:

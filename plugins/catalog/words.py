@@ -5,7 +5,7 @@ Case never matters: "Jazz" in a profile finds "jazz" in a field.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -74,19 +74,41 @@ def wanted(value: Any) -> dict[str, float]:
     >>> wanted("Folk, Jazz"), wanted({"folk": 2, "noise": -1}), wanted(7)
     ({'folk': 1.0, 'jazz': 1.0}, {'folk': 2.0}, {})
     """
+    return {
+        folded: weight
+        for part, weight in _parts(value)
+        if isinstance(part, str) and (folded := part.casefold())
+    }
+
+
+def unknown(value: Any, known: Callable[[str], bool]) -> list[Any]:
+    """The parts of a value of a situation, as they are written, that ask for no known word.
+
+    known: whether a case-folded word is. Where nothing is asked for, nothing is unknown.
+
+    >>> unknown("Folk, Klingon", {"folk", "jazz"}.__contains__), unknown(["jazz", 7, ""], {"jazz"}.__contains__)
+    (['Klingon'], [7])
+    """
+    return [
+        part
+        for part, _ in _parts(value)
+        if not isinstance(part, str) or (part and not known(part.casefold()))
+    ]
+
+
+def _parts(value: Any) -> Iterator[tuple[Any, float]]:
+    """What a value holds of positive weight, with that; texts without the blanks around them."""
     if isinstance(value, str):
         value = _SEPARATORS.split(value)
     if isinstance(value, Mapping):
-        pairs = [(word, _weight(weight)) for word, weight in value.items()]
+        pairs = [(part, _weight(weight)) for part, weight in value.items()]
     elif isinstance(value, list | tuple | set | frozenset):
-        pairs = [(word, 1.0) for word in value]
+        pairs = [(part, 1.0) for part in value]
     else:
-        return {}
-    return {
-        folded: weight
-        for word, weight in pairs
-        if weight > 0 and isinstance(word, str) and (folded := word.strip().casefold())
-    }
+        return
+    for part, weight in pairs:
+        if weight > 0:
+            yield part.strip() if isinstance(part, str) else part, weight
 
 
 def _weight(value: Any) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...core import Candidates, Context, Filter, WordField
-from ..catalog.words import codes_of, wanted
+from ..catalog.words import codes_of, unknown, wanted
 
 Mask = NDArray[np.bool_]
 
@@ -22,8 +22,8 @@ _NAMES = {
 class Languages(Filter):
     """Keeps videos in the languages that the situation or the profile names, and those of unknown language.
 
-    Where neither names one, all stay. Words that are no language of any video, nor known by name, are passed over;
-    where the situation has no others, the slate says so.
+    Where neither names one, all stay. Words that are no language of any video, nor known by name, are passed over; of
+    those of the situation the slate says so.
     """
 
     blocking: ClassVar[bool] = False
@@ -35,17 +35,19 @@ class Languages(Filter):
 
     def keep(self, context: Context, candidates: Candidates) -> Mask:
         """True where the video stays, shape (n,)."""
-        spoken = self._known(wanted(context.situation.get(self.key)), candidates)
-        if not spoken:
-            context.unheeded(self.key, "languages of videos by code or name, such as en or German")
+        asked = context.situation.get(self.key)
+        spoken = self._codes(wanted(asked), candidates)
+        strange = unknown(asked, lambda word: bool(self._codes((word,), candidates)))
+        takes = "languages of videos by code or name, such as en or German"
+        context.unheeded(self.key, takes, strange if spoken else None)
         # A profile is everybody's: to others, languages are Python and Go.
-        spoken = spoken or self._known(wanted(context.profile.get(self.key)), candidates)
+        spoken = spoken or self._codes(wanted(context.profile.get(self.key)), candidates)
         if not spoken:
             return np.ones(len(candidates), dtype=bool)
         codes = codes_of(candidates.words(self.field), spoken)
         return np.isin(candidates.codes(self.field), codes) | candidates.missing(self.field)
 
-    def _known(self, words: Iterable[str], candidates: Candidates) -> Sequence[str]:
+    def _codes(self, words: Iterable[str], candidates: Candidates) -> Sequence[str]:
         """The codes of those of the words that name a language."""
         codes = [self.names.get(word, word.partition("-")[0]) for word in words]
         return [

@@ -755,6 +755,17 @@ class TestFilters:
         assert len(left) == 500
         assert {f"i{place}" for place in range(10)} <= left
 
+    def test_looked_for_in_all_of_the_catalogue_each_item_counts_once_and_removed_ones_never(
+        self, plan_of: Callable[..., DomainPlan], catalog_of: Callable[..., Catalog]
+    ) -> None:
+        catalog = catalog_of([ITEMS[0]] * 700)
+        catalog.remove([f"i{place}" for place in range(5, 700, 3)])
+        live = {str(identity) for identity in catalog.snapshot().ids[catalog.snapshot().live]}
+        plan = plan_of(sources={"first": First(count=10)}, filters={"high": Rated(low=9), "rule": Nothing()})
+        slate = decided(Agent(plan, catalog), Request("ann", trace=True))
+        assert slate.removed == {"filters.rule": len(live)}
+        assert set(slate.fates or {}) == live
+
     def test_a_wish_that_cannot_tell_what_is_near_leaves_all(self, build: Build) -> None:
         slate = decided(build(sources={"all": All()}, filters={"wish": LostRated()}))
         assert len(slate.picks) == 4

@@ -122,6 +122,40 @@ def test_where_finds_texts_as_a_plain_search_would(texts, needle, make_catalog, 
     assert mask.tolist() == [needle.casefold() in text.casefold() for text in texts]
 
 
+WORDS = ["calm", "epic", "Witty", "dark"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    items=st.lists(st.tuples(st.sets(st.sampled_from(WORDS)), st.sampled_from([None, *WORDS])), max_size=8),
+    asked=st.lists(st.sampled_from([*WORDS, "unheard of"]), min_size=1, max_size=3),
+    test=st.sampled_from(["equals", "one_of", "none_of", "all_of"]),
+    field=st.sampled_from(["moods", "genre"]),
+)
+def test_where_finds_words_as_a_plain_look_would(
+    items, asked, test, field, make_catalog, make_context, every
+):
+    test = "one_of" if (test, field) == ("all_of", "genre") else test
+    wanted = asked[:1] if test == "equals" else asked
+    catalog = make_catalog(
+        [
+            (str(n), {"moods": sorted(moods), **({"genre": genre} if genre else {})})
+            for n, (moods, genre) in enumerate(items)
+        ]
+    ).snapshot()
+    mask = Where(field=field, **{test: wanted[0] if test == "equals" else wanted}).keep(
+        make_context(catalog), every(catalog)
+    )
+    has = [moods if field == "moods" else {genre} - {None} for moods, genre in items]
+    passes = {
+        "equals": lambda words: bool(words & {*wanted}),
+        "one_of": lambda words: bool(words & {*wanted}),
+        "none_of": lambda words: not words & {*wanted},
+        "all_of": lambda words: bool(words) and {*wanted} <= words,
+    }
+    assert mask.tolist() == [passes[test](words) for words in has]
+
+
 @pytest.mark.parametrize(
     ("situation", "left"),
     [
@@ -160,6 +194,25 @@ def test_where_says_what_the_type_of_its_field_takes(options, value, takes, book
     context = make_context(books, situation={"key": value})
     assert kept(Where(**options), context, every(books)) == NAMES
     assert context.missing == [("test", f"the situation's 'key' can't be {value!r}: it takes {takes}")]
+
+
+@pytest.mark.parametrize(
+    ("field", "test", "value", "left", "named"),
+    [
+        ("genre", "one_of", ["SciFi", "Klingon", "Opera"], ["dune", "solaris"], "'Klingon', 'Opera'"),
+        ("moods", "equals", ["calm", "Klingon"], ["emma", "solaris"], "'Klingon'"),
+        ("genre", "one_of", ["SciFi", "novel"], ["emma", "dune", "solaris", "soon"], None),
+        ("genre", "one_of", ["Klingon"], [], None),
+        ("genre", "none_of", ["scifi", "Klingon"], ["emma", "blank", "soon"], None),
+    ],
+)
+def test_where_names_of_several_words_those_that_no_item_has(
+    field, test, value, left, named, books, make_context, every
+):
+    context = make_context(books, situation={"key": value})
+    assert kept(Where(field=field, situation={test: "key"}), context, every(books)) == left
+    said = f"the situation's 'key' can't hold {named}: it takes words that items have under {field!r}"
+    assert context.missing == ([("test", said)] if named else [])
 
 
 def test_where_leaves_a_test_out_that_neither_options_nor_situation_fill(books, make_context, every):

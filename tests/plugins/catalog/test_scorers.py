@@ -215,19 +215,27 @@ def test_numeric_goes_by_an_ideal_or_along_a_range(options, expected, books, mak
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        ("unheard of", True),
-        (7, True),
-        ("unheard of, CALM", False),
-        ("", False),
-        ([], False),
-        ({}, False),
-        (None, False),
+        ("Unheard of", "be 'Unheard of'"),
+        ("Unheard of, never", "be 'Unheard of, never'"),
+        (7, "be 7"),
+        ("Unheard of, CALM", "hold 'Unheard of'"),
+        (["calm", 7, "", "Never"], "hold 7, 'Never'"),
+        ({"calm": 1, "never": 2, "nor": -1}, "hold 'never'"),
+        (
+            {"calm": 1, **{f"never {place}": 1 for place in range(9)}},
+            "hold 'never 0', 'never 1', 'never 2', 'nev…",
+        ),
+        ("calm, EPIC,", None),
+        ("", None),
+        ([], None),
+        ({}, None),
+        (None, None),
     ],
 )
 def test_tag_match_names_what_no_item_has(value, named, books, make_context, every):
     context = make_context(books, situation={"mood": value}, profile={"moods": "unheard of, too"})
     TagMatch(field="moods", situation="mood", profile="moods").score(context, every(books))
-    said = f"the situation's 'mood' can't be {value!r}: it takes words that items have under 'moods'"
+    said = f"the situation's 'mood' can't {named}: it takes words that items have under 'moods'"
     assert context.missing == ([("test", said)] if named else [])
 
 

@@ -70,16 +70,18 @@ def test_what_a_request_says_and_does_not_fit_is_named(stand: Any) -> None:
         "region": "Nowhere",
         "category": "Gamming",
     }
-    sense = {"max_age_days": 9000, "min_seconds": 1, "made_for_kids": False, "languages": "English, Klingon",
+    sense = {"max_age_days": 9000, "min_seconds": 1, "made_for_kids": False, "languages": "English, German",
              "region": "gb", "category": "Gaming"}  # fmt: skip
 
-    async def life() -> tuple[Slate, Slate]:
+    both = {"languages": "English, Klingon", "category": ["Gaming", "Gamming"]}
+
+    async def life() -> list[Slate]:
         async with Orchestrator(stand.settings(), clock=stand.clock) as orchestrator:
             await orchestrator.put_profile("ann", {"languages": ["Python", "Go"], "region": "Mars"})
             await asked(orchestrator, "ann")
-            return await asked(orchestrator, "ann", **nonsense), await asked(orchestrator, "ann", **sense)
+            return [await asked(orchestrator, "ann", **said) for said in (nonsense, sense, both)]
 
-    slate, fine = asyncio.run(life())
+    slate, fine, half = asyncio.run(life())
     assert len(slate.picks) == 10
     assert not [entry for entry in fine.degraded if "situation" in entry.reason]
     assert {entry.component: entry.reason.partition(": it takes ")[0] for entry in slate.degraded} == {
@@ -91,6 +93,11 @@ def test_what_a_request_says_and_does_not_fit_is_named(stand: Any) -> None:
         "scorers.category": "in part: the situation's 'category' can't be 'Gamming'",
     }
     assert slate.degraded[-1].reason.endswith(": it takes words that items have under 'category'")
+    said = {entry.component: entry.reason.partition(": it takes ")[0] for entry in half.degraded}
+    assert {name: reason for name, reason in said.items() if "situation" in reason} == {
+        "filters.languages": "in part: the situation's 'languages' can't hold 'Klingon'",
+        "scorers.category": "in part: the situation's 'category' can't hold 'Gamming'",
+    }
 
 
 def test_what_was_asked_for_is_harvested_and_then_shown(stand: Any) -> None:
