@@ -6,10 +6,13 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tastemaker.core.store.database import Database
+from tastemaker.tests.databases import copying
 from tastemaker.tests.fakes.serving import serve
 
 # A shell that runs pytest in the background has it ignore Ctrl-C, and so would every program that a test starts.
@@ -75,6 +78,20 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine reads and writes late: that degrades no slate of a test."""
     monkeypatch.setattr("tastemaker.core.users._READ_SECONDS", 20.0)
     monkeypatch.setattr("tastemaker.core.orchestrator._LOG_SECONDS", 20.0)
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file that the product migrated, with nothing in it."""
+    file = tmp_path_factory.mktemp("migrated") / "template.db"
+    Database(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _migrated_once(_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new SQLite file is a copy of one that was migrated: to migrate each would take fifteen times as long."""
+    monkeypatch.setattr(Database, "_migrate", copying(_template))
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,18 @@
-"""Databases that tests may write into: an empty PostgreSQL schema of its own for each."""
+"""Databases that tests may write into: PostgreSQL schemas of their own, and SQLite files that are migrated already."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
+from tastemaker.core.store.database import Database
+
+migrate = Database._migrate
 
 
 @contextmanager
@@ -33,3 +38,20 @@ def schema() -> Iterator[str]:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
         engine.dispose()
+
+
+def copying(template: Path) -> Callable[[Database], None]:
+    """In place of a database's migration: a new SQLite file begins as a copy of the migrated `template`.
+
+    It is then opened and migrated like any other; a copy is whole as soon as it is there, and takes nobody's place.
+    """
+
+    def migrated(database: Database) -> None:
+        if database.sqlite and not Path(database.url.database or "").exists():
+            copy = shutil.copyfile(template, template.with_name(uuid4().hex))
+            with suppress(OSError):  # another thread was first, or it is a place where no database can be
+                os.link(copy, database.url.database or "")
+            copy.unlink()
+        migrate(database)
+
+    return migrated

@@ -41,7 +41,8 @@ ASKED = {"music": "sources.genres", "video": "sources.charts", "projects": "sour
 SERVICES = tuple(DOMAINS.values())
 SUBSETS = list(chain.from_iterable(combinations(SERVICES, size) for size in range(len(SERVICES) + 1)))
 
-SERVICE_SECONDS = 3.0
+SERVICE_SECONDS = 10.0  # so long that a busy machine brings nothing into trouble that is well
+HANGING_SECONDS = 0.5  # for a service that will not answer: what is waited for longer is waited for in vain
 DEADLINE_SECONDS = 12.0
 HANGS_SECONDS = 60.0  # far longer than a slate may take, so that one that waits for a service is found out
 
@@ -142,8 +143,12 @@ class World:
         )  # fmt: skip
         # Far above what it takes when all is well, so that a busy machine degrades nothing by itself.
         limits = [f"domains.{domain}.slate.deadline_ms={DEADLINE_SECONDS * 1000:.0f}" for domain in DOMAINS]
-        limits += [f"domains.music.sources.{name}.wait_ms=8000" for name in ("seeds", "genres", "service")]
+        limits += [f"domains.music.sources.{name}.wait_ms=11000" for name in ("seeds", "genres", "service")]
         found = load(path, overrides=limits, environ={})
+        connectors = {
+            step.name: step.component for plan in found.domains.values() for step in plan.connectors
+        }
+        self._connectors = {name: connectors["woocommerce" if name == "shop" else name] for name in SERVICES}
         assert isinstance(found.memory, Memory)
         # As found in the configuration, but with more patience: a busy machine may make a good Redis wait.
         self.settings = replace(
@@ -155,6 +160,8 @@ class World:
         for name in subset:
             if name != "redis":
                 self._apps[name].state.faults[:] = [TROUBLE[how]]
+                if how == "slow":
+                    self._wait(name, HANGING_SECONDS)
             elif how == "slow":
                 self.redis.freeze()
             else:
@@ -167,6 +174,7 @@ class World:
         for name in subset:
             if name != "redis":
                 self._apps[name].state.faults.clear()
+                self._wait(name, SERVICE_SECONDS)
             elif how == "slow":
                 self.redis.thaw()
             else:
@@ -175,6 +183,12 @@ class World:
                     self._liar = None
                 self.redis.start()
         self.go_on(61)
+
+    def _wait(self, name: str, seconds: float) -> None:
+        """Give up requests of a service after so long."""
+        service: Any = self._connectors[name]
+        attempts = service._around().attempts
+        attempts._limits = replace(attempts._limits, timeout=seconds)
 
     def go_on(self, seconds: float) -> None:
         """Let time go by."""

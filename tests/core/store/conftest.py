@@ -15,6 +15,11 @@ Program = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
+def _migrated_once() -> None:
+    """Here every new file is migrated, as it is for users."""
+
+
+@pytest.fixture
 def open_store(url: str) -> Iterator[Open]:
     """Opens the store, as often as a test likes, and closes what it opened."""
     with ExitStack() as stack:
