@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 _MOST_FAULTS = 1000
 _LOOK_SECONDS = 0.25
+_AT_ONCE, _AT_ONCE_SECONDS = 200, 0.005
+"""How much of what an async collector has ready is fetched from its loop at once, and for how long the loop is held."""
 _END = object()
 
 
@@ -131,6 +134,13 @@ class Stopped(Exception):
     """Whoever drains a collector shall end."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """Stands behind what a collector brought before it failed."""
+
+    error: Exception
+
+
 def drained(
     collector: Collector,
     collection: Collection,
@@ -151,8 +161,15 @@ def drained(
         return
     steps = aiter(found)
 
-    async def step() -> Any:
-        return await anext(steps, _END)
+    async def several(brought: list[Any]) -> None:
+        until = time.monotonic() + _AT_ONCE_SECONDS
+        try:
+            while not brought or (len(brought) < _AT_ONCE and time.monotonic() < until):
+                brought.append(await anext(steps, _END))
+                if brought[-1] is _END:
+                    return
+        except Exception as error:
+            brought.append(_Raised(error))
 
     async def close() -> None:
         if isinstance(steps, AsyncGenerator):
@@ -161,8 +178,20 @@ def drained(
     with ExitStack() as stack:
         run = partial(_on, loop, stopped) if loop is not None else stack.enter_context(asyncio.Runner()).run
         stack.callback(lambda: run(close()))
-        while (brought := run(step())) is not _END:
-            yield brought
+        while not stopped():
+            brought: list[Any] = []
+            try:
+                run(several(brought))
+            except Stopped:
+                yield from brought
+                raise
+            for each in brought:
+                if each is _END:
+                    return
+                if isinstance(each, _Raised):
+                    raise each.error
+                yield each
+        raise Stopped
 
 
 def _on(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool], step: Coroutine[Any, Any, T]) -> T:

@@ -1,11 +1,14 @@
 """Items from a collector into the store: typed, all or nothing, every bad row reported."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import pytest
 from tastemaker.core import Collection, Collector, CollectorError, Fault, ItemError, ItemSchema, Record
-from tastemaker.core.stock.ingest import StoredItem, drained, ingest, typed_items
+from tastemaker.core.stock.ingest import Stopped, StoredItem, drained, ingest, typed_items
 from tastemaker.core.store import Store
 
 SCHEMA = ItemSchema({"title": "text", "rating": "number", "moods": "tags"}, id="isbn")
@@ -110,6 +113,77 @@ def test_an_async_collector_that_yields_none_goes_on() -> None:
         None,
         Record({"id": 2}),
     ]
+
+
+class Failing(Collector):
+    """Brings some, and fails."""
+
+    async def collect(self, collection: Collection) -> AsyncIterator[Any]:  # type: ignore[override]
+        for each in range(1001):
+            yield Record({"id": each})
+        raise ValueError("the shop has closed")
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One that runs in a thread of its own, as a server's does beside the thread that collects."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def brought_until(error: type[BaseException], drain: Iterator[Any]) -> list[Any]:
+    """What came before an error that has to come."""
+    brought: list[Any] = []
+    with suppress(error):
+        brought.extend(drain)
+        pytest.fail(f"{error.__name__} was not raised")
+    return brought
+
+
+def test_what_came_before_a_failure_is_brought(loop: asyncio.AbstractEventLoop) -> None:
+    brought = brought_until(ValueError, drained(Failing(), Collection("shop", 0.0), loop))
+    assert brought == [Record({"id": each}) for each in range(1001)]
+
+
+class Hanging(Collector):
+    """Brings two, and then nothing more."""
+
+    hangs: ClassVar = threading.Event()
+
+    async def collect(self, collection: Collection) -> AsyncIterator[Any]:  # type: ignore[override]
+        yield Record({"id": 1})
+        yield Record({"id": 2})
+        self.hangs.set()
+        await asyncio.sleep(600)
+
+
+class Endless(Collector):
+    """Always has one more."""
+
+    async def collect(self, collection: Collection) -> AsyncIterator[Any]:  # type: ignore[override]
+        while True:
+            yield Record({"id": 1})
+
+
+def test_what_came_before_a_stop_is_brought(loop: asyncio.AbstractEventLoop) -> None:
+    drain = drained(Hanging(), Collection("shop", 0.0), loop, Hanging.hangs.is_set)
+    assert brought_until(Stopped, drain) == [Record({"id": 1}), Record({"id": 2})]
+
+
+def test_one_that_never_ends_is_stopped_and_leaves_the_loop_to_others(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    stop = threading.Event()
+    drain = drained(Endless(), Collection("shop", 0.0), loop, stop.is_set)
+    next(drain)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(30)
+    stop.set()
+    assert len(brought_until(Stopped, drain)) < 1000
 
 
 def test_typed_items_names_the_first_bad_one_by_its_place() -> None:
