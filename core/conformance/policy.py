@@ -137,7 +137,8 @@ def _noting(checks: Checks, world: World) -> Policy:
     context.profile = {**context.profile, **plain(policy.perceive(context))}
     plain(policy.tune(context))
     plain(policy.rank(context, candidates))
-    for name, value in {**context.memo, **candidates.memo}.items():
+    first = {name: column[0] for name, column in candidates.memo.items()}
+    for name, value in {**context.memo, **first}.items():
         try:
             orjson.dumps({name: value}, option=orjson.OPT_SERIALIZE_NUMPY)
             said = ""
