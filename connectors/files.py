@@ -123,10 +123,10 @@ class Table(Collector):
         endings = [ending for ending in map(str.lower, self.path.suffixes) if ending != ".gz"]
         if endings and endings[-1] in _ENDINGS:
             return _ENDINGS[endings[-1]]
+        if self.path.is_dir():
+            raise CollectorError(f"{self.path} is a folder; name a file in it")
         formats = ", ".join(get_args(Format))
-        raise CollectorError(
-            f"{self.path}: the name doesn't tell the format; write `format:` and one of {formats}"
-        )
+        raise CollectorError(f"{self.path}: the name doesn't tell the format; say which: {formats}")
 
     def _check(self, header: Iterable[str]) -> None:
         known = {name for name in header if name}

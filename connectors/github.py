@@ -17,6 +17,7 @@ from ..core import (
     Call,
     Component,
     Exhausted,
+    Forbidden,
     Garbage,
     Invalid,
     Left,
@@ -37,6 +38,8 @@ _SECONDARY_SECONDS = 60.0
 _LONGEST_SECONDARY_SECONDS = 900.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}\Z")
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}\Z")
+_NOT_ALLOWED = frozenset({"x-accepted-github-permissions", "x-github-sso"})
+"""Headers that say what a token that is known lacks for what was asked for."""
 _AT_ONCE = 100
 """Repositories in one GraphQL query."""
 
@@ -207,9 +210,12 @@ class Api(HttpService):
         return [await one(name) for name in ids]
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-        """GitHub's limits come as 403 or as 429; the headers tell which one was met."""
+        """GitHub's limits come as 403 or as 429; the headers tell which one was met.
+
+        A 403 may also be about a single repository: GitHub has blocked it, or this token may not see it.
+        """
         usual = super().refusal(status, headers, body)
-        if status == 451:
+        if status == 451 or (status == 403 and b'"block"' in body):
             return Missing(str(usual))
         if status not in (403, 429):
             return usual
@@ -217,7 +223,7 @@ class Api(HttpService):
         if after is None and headers.get("x-ratelimit-remaining") == "0":
             return Exhausted(str(usual), _number(headers.get("x-ratelimit-reset")))
         if after is None and status == 403 and b"rate limit" not in body.lower():
-            return usual
+            return Forbidden(str(usual)) if _NOT_ALLOWED & headers.keys() else usual
         if after is None:
             after = min(_SECONDARY_SECONDS * 2**self._secondary, _LONGEST_SECONDARY_SECONDS)
             self._secondary += 1

@@ -97,8 +97,6 @@ class Sql(Collector):
                     yield Record(values, f"row {place}")
         except SQLAlchemyError as problem:
             raise CollectorError(f"{self._where()}: {_reason(problem)}") from None
-        except ImportError as problem:
-            raise CollectorError(f"{self._where()}: the driver is missing: {problem}") from None
         finally:
             engine.dispose()
         if self.watermark is not None:
@@ -117,7 +115,13 @@ class Sql(Collector):
                 )
         elif url.get_backend_name() in ("postgresql", "mysql", "mariadb"):
             options["connect_timeout"] = max(1, int(self.timeout_seconds))
-        engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        try:
+            engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        except ImportError as problem:
+            raise CollectorError(
+                f"{self._where()}: the driver is missing ({problem}): install it, or name another in `url`, "
+                "such as mysql+pymysql://"
+            ) from None
         if url.get_backend_name() in ("mysql", "mariadb"):
 
             @event.listens_for(engine, "connect")

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import Field, SecretStr, field_validator
 
-from ..core import Budget, Call, Garbage, Invalid, ServiceError
+from ..core import Budget, Call, Forbidden, Garbage, Invalid, ServiceError
 from .web import HttpService
 
 _PAGE = 100
@@ -113,12 +113,15 @@ class Woocommerce(HttpService):
         return {"authorization": f"Basic {base64.b64encode(keys).decode()}"}
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-        """What an answer with a status from 300 on means."""
+        """What an answer with a status from 300 on means: 401 is about the keys, 403 about what their user may see."""
+        usual = super().refusal(status, headers, body)
+        if status == 403 and b'"woocommerce_rest_cannot_' in body:
+            return Forbidden(str(usual))
         if status == 404 and b'"rest_no_route"' in body:
             return Invalid(
                 f"no WooCommerce answers below {self.url}: is that the address of the shop itself?"
             )
-        return super().refusal(status, headers, body)
+        return usual
 
     async def _sent_once(
         self, client: httpx.AsyncClient, request: Any

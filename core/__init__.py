@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         Call,
         Claim,
         Exhausted,
+        Forbidden,
         Garbage,
         Invalid,
         Keeping,
@@ -118,6 +119,7 @@ __all__ = [
     "FieldType",
     "Filter",
     "FlagField",
+    "Forbidden",
     "Garbage",
     "Interaction",
     "Invalid",
@@ -192,7 +194,7 @@ _HOMES = {
     "interaction": "Interaction",
     "outcomes": "Outcomes",
     "recent": "Question",
-    "service": "Breaker Budget Call Claim Exhausted Garbage Invalid Keeping Left LocalMemory "
+    "service": "Breaker Budget Call Claim Exhausted Forbidden Garbage Invalid Keeping Left LocalMemory "
     "Missing Refused Service ServiceError SharedMemory Span Throttled Unavailable Unreachable "
     "gathered",
     "slate": "Degradation Pick Slate",

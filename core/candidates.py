@@ -19,6 +19,8 @@ Numbers = NDArray[np.float64]
 class Candidates:
     """Rows of a catalogue under consideration, with what the steps so far found out about them.
 
+    Its arrays are read-only, but for those of the memo: the components to come read them, too.
+
     catalog: the snapshot that the rows point into.
     rows: row numbers, shape (n,).
     origin: bit s is set where source s proposed the item, shape (n,), uint64.
@@ -45,12 +47,12 @@ class Candidates:
         origin: NDArray[np.uint64] | None = None,
     ) -> None:
         self.catalog = catalog
-        self.rows = rows
-        self.origin = np.zeros(len(rows), dtype=np.uint64) if origin is None else origin
+        self.rows = _read_only(rows)
+        self.origin = _read_only(np.zeros(len(rows), dtype=np.uint64) if origin is None else origin)
         self._scores: dict[str, Numbers] = {}
-        self._score: Numbers = np.zeros(len(rows))
+        self._score: Numbers = _read_only(np.zeros(len(rows)))
         self.memo: dict[str, NDArray[Any]] = {}
-        self._own = dict(columns or {})
+        self._own = {name: _read_only(column) for name, column in (columns or {}).items()}
         self._cache: dict[str, NDArray[Any]] = {}
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class Candidates:
 
     @score.setter
     def score(self, score: Numbers) -> None:
-        self._score = score
+        self._score = _read_only(score)
 
     @property
     def scores(self) -> dict[str, Numbers]:
@@ -152,8 +154,7 @@ class Candidates:
         if vectors is None:
             raise ComponentError("these items have no embedding: declare `items.embedding` in the domain")
         if "embeddings" not in self._cache:
-            self._cache["embeddings"] = vectors.take(self.rows)
-            self._cache["embeddings"].flags.writeable = False
+            self._cache["embeddings"] = _read_only(vectors.take(self.rows))
         return self._cache["embeddings"]
 
     def take(self, chosen: NDArray[Any]) -> "Candidates":
@@ -179,6 +180,13 @@ class Candidates:
     def _cached(self, name: str, whole: NDArray[Any]) -> NDArray[Any]:
         part = self._cache.get(name)
         if part is None:
-            part = self._cache[name] = whole.take(self.rows)
-            part.flags.writeable = False  # the components to come read it, too
+            part = self._cache[name] = _read_only(whole.take(self.rows))
         return part
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view through which nothing can be changed. An empty one stays: numpy permutes no empty read-only array."""
+    view = array.view()
+    if len(view):
+        view.flags.writeable = False
+    return view

@@ -26,6 +26,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -77,7 +78,15 @@ NumberField = Annotated[str, FieldOf("number")]
 TimeField = Annotated[str, FieldOf("time")]
 FlagField = Annotated[str, FieldOf("flag")]
 WordField = Annotated[str, FieldOf("category", "tags")]
-ConfigPath = Annotated[Path, ConfigFile()]
+
+
+def _nameable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must be the path of a file: no path has a NUL character in it")
+    return path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_nameable), ConfigFile()]
 
 
 class Component(BaseModel):

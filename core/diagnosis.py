@@ -1,6 +1,6 @@
 """What is configured, reachable and allowed, and what was collected: for an operator who asks how things are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,9 @@ import anyio
 from pydantic import SecretBytes, SecretStr
 
 from .agent.steps import reason
+from .clock import wall
 from .collecting import Collecting, CollectorRun
+from .collection import Collection
 from .components import Connector, Embedder
 from .config import CollectorStep, DomainPlan, Settings, seconds, shown_url
 from .connections import Connections, called
@@ -71,13 +73,18 @@ class CollectorState:
 
 @dataclass(frozen=True, slots=True)
 class DomainState:
-    """How a domain is. left_out: entries that take no part, with the reason; catalogue: its items by origin."""
+    """How a domain is.
+
+    left_out: entries that take no part, with the reason. catalogue: its items by origin. trouble: why `items.from`
+    can't be read; empty where it can, or there is none.
+    """
 
     name: str
     connectors: Sequence[ConnectorState]
     left_out: Mapping[str, str]
     collectors: Sequence[CollectorState]
     catalogue: Sequence[OriginCount]
+    trouble: str = ""
 
 
 async def connectors(plan: DomainPlan) -> list[ConnectorState]:
@@ -126,7 +133,8 @@ async def domain_state(plan: DomainPlan, store: Store | None, collecting: Collec
     left = {path: left.why for path, left in plan.left_out.items()}
     if sample_step(plan) is not None:
         left["items.from"] += f"; {_standing_in(plan, catalogue)}"
-    return DomainState(plan.name, await connectors(plan), left, runs, catalogue)
+    trouble = await anyio.to_thread.run_sync(_unreadable, plan)
+    return DomainState(plan.name, await connectors(plan), left, runs, catalogue, trouble)
 
 
 def shown_run(run: CollectorRun | None) -> dict[str, Any] | None:
@@ -161,6 +169,20 @@ async def _health(connector: Connector) -> str:
         return f"it says nothing of its health within {_HEALTH_SECONDS:.0f} s"
     except (Exception, SystemExit) as error:  # a plugin's code may raise anything
         return reason(error)
+
+
+def _unreadable(plan: DomainPlan) -> str:
+    """Why not even the first row of `items.from` can be read; one that waits for a service isn't asked."""
+    if plan.items.collector is None:
+        return ""
+    collector: Any = plan.items.collector.component
+    try:
+        rows = collector.collect(Collection(plan.name, wall()))
+        if not isinstance(rows, AsyncIterable):
+            next(iter(rows), None)
+    except Exception as error:  # a plugin's code may raise anything
+        return reason(error)
+    return ""
 
 
 def _standing_in(plan: DomainPlan, catalogue: Sequence[OriginCount]) -> str:

@@ -222,8 +222,13 @@ class CatalogSnapshot:
 
     @property
     def live(self) -> NDArray[np.intp]:
-        """The rows of all items, ascending."""
-        return self.cached("live", lambda: np.flatnonzero(self.alive))
+        """The rows of all items, ascending, read-only."""
+        return self.cached("live", self._live)
+
+    def _live(self) -> NDArray[np.intp]:
+        rows = np.flatnonzero(self.alive)
+        rows.flags.writeable = rows.size == 0  # numpy permutes no empty read-only array
+        return rows
 
     def column(self, name: str) -> NDArray[Any]:
         """A whole column as it is kept.

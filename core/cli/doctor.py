@@ -91,6 +91,8 @@ def _broken(store: dict[str, Any], cache: dict[str, Any], states: "list[DomainSt
         if found["trouble"]:
             yield f"{what} {found['url']}: {found['trouble']}"
     for state in states:
+        if state.trouble:
+            yield f"{state.name}: items.from: {state.trouble}"
         for connector in state.connectors:
             if connector.trouble:
                 yield f"{state.name}: the connector {connector.name!r}: {connector.trouble}"
@@ -105,6 +107,7 @@ def _plain(state: "DomainState") -> dict[str, Any]:
         "left_out": dict(state.left_out),
         "collectors": [each.as_dict() for each in state.collectors],
         "catalogue": [asdict(each) for each in state.catalogue],
+        "trouble": state.trouble,
     }
 
 

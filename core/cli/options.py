@@ -57,7 +57,8 @@ def existing_store(settings: "Settings") -> "Store | None":
 
     url = settings.store.get_secret_value()
     scheme, _, rest = url.partition(":///")
-    if scheme.startswith("sqlite") and not Path(rest.partition("?")[0]).is_file():
+    path = Path(rest.partition("?")[0])
+    if scheme.startswith("sqlite") and not path.exists() and path.absolute().parent.is_dir():
         return None
     return Store(url)
 

@@ -1,5 +1,6 @@
 """`tastemaker rewards`: what interactions are worth in a domain, and an example worked out."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,9 +94,12 @@ def _deed(text: str, known: "RewardTable | None") -> tuple[str, float | None]:
     if not equals:
         return kind, None
     try:
-        return kind, float(value)
+        number = float(value)
     except ValueError:
-        raise Misuse(f"{text!r}: the value of a {kind!r} must be a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise Misuse(f"{text!r}: the value of a {kind!r} must be a finite number")
+    return kind, number
 
 
 def _example(

@@ -23,6 +23,10 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "policy": ("perceive", "tune", "propose", "rank", "learn"),
     "reward": ("reward",),
 }
+_NEUTRAL = (
+    "Where a value is missing or a user is new, there is nothing exceptional about it: give a neutral answer"
+)
+_READ_ONLY = "The components to come read it, too: return an array, and leave what you were given as it is"
 
 
 class Checks:
@@ -78,19 +82,19 @@ class Checks:
         if not fine:
             raise AssertionError(f"{self.type.__name__}: {message}")
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        """What a method gives; an exception is a failed check."""
+    def call(self, method: str, *arguments: Any, of: Component | None = None) -> Any:
+        """What a method gives; an exception is a failed check. of: another component than the one that is checked."""
         self.count += 1
         try:
-            return plain(getattr(self.component, method)(*arguments))
+            return plain(getattr(self.component if of is None else of, method)(*arguments))
         except Exception as error:
             count = next((len(each) for each in arguments if isinstance(each, Candidates)), None)
             about = "" if count is None else f" with {count} candidates"
             context = next((each for each in arguments if isinstance(each, Context)), None)
             about += f" for {context.user!r}" if context is not None else ""
+            advice = _READ_ONLY if "read-only" in str(error) else _NEUTRAL
             raise AssertionError(
-                f"{self.type.__name__}: {method}(){about} raised {type(error).__name__}: {error}. Where a value is "
-                "missing or a user is new, there is nothing exceptional about it: give a neutral answer"
+                f"{self.type.__name__}: {method}(){about} raised {type(error).__name__}: {error}. {advice}"
             ) from error
 
     def array(self, found: Any, shape: tuple[int, ...], wanted: str, where: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 
 from ..components import Policy
 from ..learning.packing import pack, unpack
@@ -14,25 +15,25 @@ from .world import World, part, plain
 def check_policy(checks: Checks, world: World, empty: World) -> None:
     """Policies: decisions that can be repeated, and a state that is a fold over the outcomes."""
     _decides(checks, world, empty)
-    outcomes = world.outcomes(checks.fresh())
+    outcomes = world.outcomes(_noting(checks, world))
     whole = checks.fresh()
-    whole.learn(outcomes)
+    checks.call("learn", outcomes, of=whole)
     state = _saved(checks, whole)
     for size in (1, 5):
         cut = checks.fresh()
         for start in range(0, len(outcomes), size):
-            cut.learn(part(outcomes, slice(start, start + size)))
+            checks.call("learn", part(outcomes, slice(start, start + size)), of=cut)
         checks.that(
             _close(state, _saved(checks, cut)),
             f"learn() in batches of {size} gave another state than learn() of all at once: every process cuts the "
             "log in another way, and all must come to the same",
         )
-    whole.learn(part(outcomes, slice(0, 0)))
+    checks.call("learn", part(outcomes, slice(0, 0)), of=whole)
     checks.that(_close(state, _saved(checks, whole)), "learn() of no outcomes at all changed its state")
     for what, untaught in (("learned", whole), ("new", checks.fresh())):
         loaded = checks.fresh()
-        loaded.learn(outcomes)
-        loaded.load(_saved(checks, untaught))
+        checks.call("learn", outcomes, of=loaded)
+        checks.call("load", _saved(checks, untaught), of=loaded)
         checks.that(
             _close(_saved(checks, untaught), _saved(checks, loaded)),
             f"load(state()) of a policy that is {what} didn't bring its state back: state() must hold all of it",
@@ -129,10 +130,36 @@ def _decides(checks: Checks, world: World, empty: World) -> None:
             )
 
 
+def _noting(checks: Checks, world: World) -> Policy:
+    """A new policy whose memos can be logged."""
+    context, candidates = world.context(), world.candidates(8)
+    policy: Policy = checks.fresh()
+    context.profile = {**context.profile, **plain(policy.perceive(context))}
+    plain(policy.tune(context))
+    plain(policy.rank(context, candidates))
+    first = {name: column[0] for name, column in candidates.memo.items()}
+    for name, value in {**context.memo, **first}.items():
+        try:
+            orjson.dumps({name: value}, option=orjson.OPT_SERIALIZE_NUMPY)
+            said = ""
+        except (TypeError, ValueError) as error:
+            said = str(error)
+        checks.that(
+            not said,
+            f"its memo {name!r} can't be logged ({said}): give plain values by name, or arrays of numbers or texts",
+        )
+    return checks.fresh()  # type: ignore[no-any-return]
+
+
 def _saved(checks: Checks, policy: Policy) -> dict[str, Any]:
     """A policy's state, through the bytes that it is stored as."""
+    state = checks.call("state", of=policy)
+    checks.that(
+        isinstance(state, Mapping),
+        f"state() gave {type(state).__name__}, not a mapping of names to arrays, numbers, texts and lists of texts",
+    )
     try:
-        saved = unpack(pack(policy.state()))
+        saved = unpack(pack(state))
     except ValueError as error:
         checks.that(
             False,
@@ -158,6 +185,8 @@ def _refuses(checks: Checks, policy: Policy, state: Mapping[str, Any]) -> None:
             refused = False
         except ValueError:
             refused = True
+        except Exception:  # it shall tell a state that it can't take from its own faults
+            refused = False
         checks.that(
             refused,
             f"load() of {what} must raise ValueError, so that it is passed over and replayed instead",

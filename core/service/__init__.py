@@ -4,6 +4,7 @@ from .admission import Left
 from .call import Call
 from .errors import (
     Exhausted,
+    Forbidden,
     Garbage,
     Invalid,
     Missing,
@@ -25,6 +26,7 @@ __all__ = [
     "Call",
     "Claim",
     "Exhausted",
+    "Forbidden",
     "Garbage",
     "Invalid",
     "Keeping",

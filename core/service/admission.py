@@ -11,7 +11,7 @@ import orjson
 from ..clock import Clock
 from .breaker import Circuit
 from .call import Call
-from .errors import Exhausted, Garbage, Refused, ServiceError, Throttled, Unavailable, Unreachable
+from .errors import Exhausted, Forbidden, Garbage, Refused, ServiceError, Throttled, Unavailable, Unreachable
 from .keys import Keys
 from .memory import SharedMemory
 from .options import Breaker, Budget
@@ -113,6 +113,8 @@ class Admission:
             self._circuit.succeeded()
         if call.own:
             match failure:
+                case Forbidden():
+                    self._credentials.succeeded()
                 case Refused():
                     self._credentials.failed(why)
                 case Unreachable() | Garbage() | Throttled():  # nobody has looked at them

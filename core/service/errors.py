@@ -6,6 +6,7 @@ ConnectorError
     ├── Throttled     too fast: tried again after the time the service asks for, or put off until then
     ├── Exhausted     a quota is spent, ours or theirs: never tried again before it is renewed
     ├── Refused       the credentials are missing, wrong or expired: several in a row, and they are not sent for a while
+    │   └── Forbidden … are known, and don't allow this: all else may be asked for
     ├── Unavailable   this app isn't given the operation: remembered for a day
     ├── Missing       there is no such thing: remembered for a while
     ├── Invalid       the service doesn't take the request as it is
@@ -41,6 +42,10 @@ class Exhausted(ServiceError):
 
 class Refused(ServiceError):
     """The service doesn't accept the credentials, or they don't allow this."""
+
+
+class Forbidden(Refused):
+    """The service knows the credentials, and they don't allow what was asked for."""
 
 
 class Unavailable(ServiceError):

@@ -269,7 +269,8 @@ def test_missing_empty_and_odd_files_are_named_with_what_would_be_right(write: W
     assert error(write("a.csv", "")).endswith("a.csv is empty")
     assert error(write("a.csv.gz", "")).endswith("a.csv.gz is empty")
     assert "only blank lines" in error(write("b.csv", "\n\n"))
-    assert "write `format:` and one of csv, tsv, json, jsonl, parquet" in error(write("books.xlsx", "x"))
+    assert error(write("books.xlsx", "x")).endswith("say which: csv, tsv, json, jsonl, parquet")
+    assert "is a folder" in error(tmp_path)
     assert "bare carriage returns" in error(write("mac.csv", "id,title\r1,a\r2,b\r"))
     assert "not in utf-8" in error(write("c.csv", b"id,caf\xe9\n"))
     with pytest.raises(CollectorError, match="no file at"):
@@ -383,3 +384,8 @@ def test_whatever_a_file_holds_ends_in_records_faults_or_one_collector_error(
     except CollectorError as problem:
         message = str(problem)
     assert str(path) in message
+
+
+def test_a_path_that_no_file_can_have() -> None:
+    with pytest.raises(ValidationError, match="no path has a NUL character"):
+        Table(path="books\0.csv")

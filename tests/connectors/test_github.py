@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from tastemaker.connectors.github import Api
 from tastemaker.core import (
     Exhausted,
+    Forbidden,
     Garbage,
     Invalid,
     Keeping,
@@ -223,6 +224,60 @@ def test_errors_as_they_were_observed(run, app, when, error, after, status):
             assert raised.value.until == NOON + 40
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "error", "goes_on"),
+    [
+        ({}, {"message": "Repository access blocked", "block": {"reason": "tos"}}, Missing, True),
+        (
+            {"X-Accepted-GitHub-Permissions": "metadata=read"},
+            {"message": "Resource not accessible by personal access token"},
+            Forbidden,
+            True,
+        ),
+        (
+            {"X-GitHub-SSO": "required; url=https://github.com/orgs/it/sso"},
+            {"message": "Resource protected by organization SAML enforcement."},
+            Forbidden,
+            True,
+        ),
+        ({}, {"message": "Maximum number of login attempts exceeded."}, Refused, False),
+    ],
+)
+def test_what_is_refused_of_some_repositories_keeps_none_of_the_others_back(
+    run, app, headers, body, error, goes_on
+):
+    blocked = Fault("/repos/no", status=403, headers=headers, body=json.dumps(body).encode(), times=-1)
+    app.state.faults = [blocked]
+    name = next(each["full_name"] for each in app.state.repositories.values())
+
+    async def work(service: Api) -> None:
+        for number in range(6):
+            with pytest.raises(error, match=body["message"] if goes_on else "login attempts") as told:
+                await service.repository(f"no/such-{number}")
+            assert isinstance(told.value, error)
+        if goes_on:
+            assert (await service.repository(name))["full_name"] == name
+        else:
+            with pytest.raises(Refused, match="left alone"):
+                await service.repository(name)
+
+    run(work, breaker={"failures": 5, "seconds": 30})
+
+
+def test_a_repository_that_was_blocked_leaves_the_others_to_a_refresh(run, app):
+    app.state.faults = [
+        Fault("/repos/no", status=403, body=b'{"message": "Repository access blocked", "block": {}}')
+    ]
+    name = next(each["full_name"] for each in app.state.repositories.values())
+
+    async def work(service: Api) -> None:
+        blocked, found = await service.refresh(["no/such", name])
+        assert blocked is None
+        assert found is not None
+
+    run(work, token="", anonymous=True)
 
 
 def test_a_secondary_limit_without_a_time_is_left_alone_longer_and_longer(run, app, clock):

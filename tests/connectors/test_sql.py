@@ -199,3 +199,10 @@ def test_the_password_is_never_shown() -> None:
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValidationError, match="is no SQLAlchemy URL"):
         Sql(url=url, query="SELECT 1")
+
+
+def test_a_driver_that_is_not_installed() -> None:
+    sql = Sql(url="mysql+pyodbc://reader:hunter2@shop/db", query="SELECT id FROM products")
+    with pytest.raises(CollectorError, match="the driver is missing") as caught:
+        list(sql.collect(Collection("shop", NOW)))
+    assert "hunter2" not in str(caught.value)

@@ -24,6 +24,7 @@ from tastemaker.core import (
     Collection,
     CollectorError,
     Fault,
+    Forbidden,
     Garbage,
     Interaction,
     Invalid,
@@ -36,6 +37,7 @@ from tastemaker.core import (
 from tastemaker.core.diagnosis import _empty
 from tastemaker.tests.fakes import faults
 from tastemaker.tests.fakes.serving import serve
+from tastemaker.tests.fakes.using import using
 from tastemaker.tests.fakes.woocommerce import KEY, SECRET, Shop, documented, misshapen, woocommerce
 
 EXAMPLES = Path(os.environ.get("SHARED_SPECS", Path(__file__).parents[3] / "shared" / "specs"))
@@ -389,6 +391,18 @@ class TestBadHours:
         assert isinstance(found, Refused)
         assert said in str(found)
         assert secret not in str(found)
+
+    def test_what_the_keys_user_may_not_see_keeps_nothing_else_back(self, app: Starlette, url: str) -> None:
+        body = b'{"code": "woocommerce_rest_cannot_view", "message": "Sorry, you cannot list resources."}'
+        app.state.faults = [faults.Fault("/wp-json/wc/v3/orders", status=403, body=body, times=-1)]
+
+        async def work(service: Woocommerce) -> None:
+            for _ in range(3):
+                with pytest.raises(Forbidden, match="you cannot list"):
+                    await service.page("orders", {}, 1)
+            assert (await service.page("products", {}, 1)).rows
+
+        using(keyed(url, breaker={"failures": 2, "seconds": 30}), work)
 
     def test_keys_that_may_not_read(self, shop: Shop, url: str) -> None:
         shop.permissions = "write"

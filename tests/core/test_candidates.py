@@ -66,10 +66,12 @@ def test_missing_tells_where_nothing_is_known(three: Candidates) -> None:
 
 @pytest.mark.parametrize("chosen", [np.array([False, True, True]), np.array([1, 2])])
 def test_what_is_taken_takes_everything_with_it(three: Candidates, chosen: np.ndarray) -> None:
+    three = Candidates(
+        three.catalog, three.rows, columns={"age": three["age"]}, origin=np.array([1, 2, 4], dtype=np.uint64)
+    )
     three.scores["match"] = np.array([0.1, 0.2, 0.3])
     three.score = np.array([1.0, 2.0, 3.0])
     three.memo["arm"] = np.array([[1, 1], [2, 2], [3, 3]])
-    three.origin[:] = [1, 2, 4]
     part = three.take(chosen)
     assert part.ids.tolist() == ["a", "b"]
     assert part.scores["match"].tolist() == [0.2, 0.3]
@@ -108,6 +110,17 @@ def test_without_an_embedding_it_says_how_to_get_one() -> None:
 
 
 def test_no_component_changes_what_the_next_one_reads(three: Candidates) -> None:
-    for array in (three["rating"], three.codes("genre"), three.embeddings):
+    three.score = np.ones(3)
+    read = (three["rating"], three["age"], three.codes("genre"), three.embeddings)
+    for array in (
+        *read,
+        three.rows,
+        three.origin,
+        three.score,
+        three.take(np.array([0])).rows,
+        three.catalog.live,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[:] = 0
+    none = three.take(np.array([], dtype=np.intp))
+    assert np.random.default_rng(1).permutation(none.rows).tolist() == []

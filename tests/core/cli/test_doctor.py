@@ -94,6 +94,32 @@ def test_what_is_broken_is_named_and_ends_with_1(
     assert "hunter2" not in ran.out + ran.err + run("doctor", "--json").out
 
 
+def test_items_that_the_next_start_can_not_read(folder: Path, run: Run) -> None:
+    table = "{use: files.table, path: shelf.csv}"
+    (folder / "config.yaml").write_text(
+        "store: sqlite:///books.db\n"
+        f"domains: {{books: {{items: {{from: {table}, fields: {{title: text}}}}, "
+        "sources: {all: {use: catalog.random}}}}\n"
+    )
+    ran = run("doctor")
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1].startswith("  books: items.from: no file at ")
+    (folder / "shelf.csv").write_text("id,title\n1,Emma\n")
+    ran = run("doctor")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "Nothing is broken.")
+    assert not (folder / "books.db").exists()
+
+
+@pytest.mark.parametrize(("store", "said"), [("no/books.db", "the folder"), ("shelf", "can't be opened")])
+def test_a_store_that_the_first_start_can_not_make(shop: Path, run: Run, store: str, said: str) -> None:
+    (shop / "shelf").mkdir()
+    ran = run("doctor", "--set", f"store=sqlite:///{store}")
+    assert ran.code == 1
+    assert f"the store sqlite:///{shop / store}" in ran.out
+    assert said in ran.out.splitlines()[-1]
+    assert not (shop / "no").exists()
+
+
 def test_a_store_that_is_none(shop: Path, run: Run) -> None:
     (shop / "books.db").write_text("no database at all, and longer than a header has to be" * 50)
     ran = run("doctor")

@@ -299,6 +299,35 @@ class Pickled(Counting):
         return {"count": self._count, "thing": object()}
 
 
+class Stateless(Counting):
+    """Has no state to tell."""
+
+    def state(self):
+        return None
+
+
+class Dropout(Counting):
+    """Can't learn."""
+
+    def learn(self, outcomes):
+        raise RuntimeError("too hard")
+
+
+class Fragile(Counting):
+    """Falls over a state that isn't its own."""
+
+    def load(self, state):
+        self._count = state["count"]
+
+
+class Cryptic(Counting):
+    """Notes an object."""
+
+    def rank(self, context, candidates):
+        context.memo["why"] = object()
+        return super().rank(context, candidates)
+
+
 class Wordy(Reward):
     """Gives a text."""
 
@@ -360,6 +389,10 @@ class Long(Embedder):
         (Trusting, "must raise ValueError"),
         (Torn, "left a changed state behind"),
         (Pickled, "can't be stored"),
+        (Stateless, "state() gave NoneType, not a mapping"),
+        (Dropout, "learn() raised RuntimeError: too hard"),
+        (Fragile, "load() of nothing must raise ValueError"),
+        (Cryptic, "its memo 'why' can't be logged"),
         (Wordy, "give a finite number, or None"),
         (Nothing, "give Record"),
         (Moving, "the second time"),
