@@ -1,7 +1,7 @@
 """Candidates: the items under consideration, as one columnar batch."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 Numbers = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Candidates:
@@ -184,7 +185,7 @@ class Candidates:
         return part
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """A view through which nothing can be changed. An empty one stays: numpy permutes no empty read-only array."""
     view = array.view()
     if len(view):
