@@ -43,8 +43,9 @@ class Hybrid:
     def learn(self, arms: Numbers, z: Floats, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, as `Disjoint.learn` does: shared features z (n, k), the arm's own x (n, d)."""
         shared = self.shared.ridge
-        rows = zip(arms.tolist(), z, x, reward.tolist(), first.tolist(), strict=True)
-        for arm, both, own, r, new in rows:
+        rewards, news = reward.tolist(), first.tolist()
+        for place, arm in enumerate(arms.tolist()):
+            both, own, r, new = z[place], x[place], rewards[place], news[place]
             self.arms.learner(arm)
             ridge = self.arms.ridge(arm)
             u = ridge.inverse.solve(own)
@@ -52,7 +53,7 @@ class Hybrid:
             if new:
                 root = math.sqrt(1.0 + ddot(own, u))
                 shared.learn(q / root, (r - ddot(own, ridge.theta)) / root, True)
-                dger(1.0, both, own, a=self._mixed[arm].T, overwrite_a=1)
+                dger(1.0, both, own, 1, 1, self._mixed[arm].T, 1, 1, 1)
                 self._stale.add(arm)
             else:
                 shared.learn(q, r, False)

@@ -113,8 +113,8 @@ class Ridge:
                 daxpy(u, theta, width, left * share)
                 self.explained += reward * reward - left * left * share
                 if factor is not None:
-                    w = sgemv(1.0, factor, x, trans=1)
-                    sger(-share / (1.0 + math.sqrt(share)), u, w, a=factor, overwrite_a=1)
+                    w = sgemv(1.0, factor, x, 0.0, None, 0, 1, 0, 1, 1)
+                    sger(-share / (1.0 + math.sqrt(share)), u, w, 1, 1, factor, 1, 1, 1)
                 inverse.take(u, share, triangle)
             else:
                 daxpy(u, theta, width, reward)
