@@ -125,6 +125,11 @@ class Disjoint:
                 self._factors.pop(arm, None)
         self._stale.clear()
 
+    @property
+    def tried(self) -> list[int]:
+        """The arms that learned, in order."""
+        return sorted(self._ridges)
+
     def ridge(self, arm: int) -> Ridge:
         """The model of an arm, up to date with all that it learned. Not to be taught."""
         ridge = self._ridges.get(arm)
