@@ -20,6 +20,7 @@ BENCHES = (
     "thompson",
     "collaborative",
     "policies",
+    "dqn",
     "regret",
     "startup",
     "services",

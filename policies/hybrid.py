@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import ddot, dger
 
 from .arrays import array_of
-from .inverse import Floats, Numbers, Singles
+from .inverse import Floats, Numbers, Singles, upper
 from .models import Disjoint, Shared, grown
 
 
@@ -43,8 +43,9 @@ class Hybrid:
     def learn(self, arms: Numbers, z: Floats, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, as `Disjoint.learn` does: shared features z (n, k), the arm's own x (n, d)."""
         shared = self.shared.ridge
-        rows = zip(arms.tolist(), z, x, reward.tolist(), first.tolist(), strict=True)
-        for arm, both, own, r, new in rows:
+        rewards, news = reward.tolist(), first.tolist()
+        for place, arm in enumerate(arms.tolist()):
+            both, own, r, new = z[place], x[place], rewards[place], news[place]
             self.arms.learner(arm)
             ridge = self.arms.ridge(arm)
             u = ridge.inverse.solve(own)
@@ -52,11 +53,32 @@ class Hybrid:
             if new:
                 root = math.sqrt(1.0 + ddot(own, u))
                 shared.learn(q / root, (r - ddot(own, ridge.theta)) / root, True)
-                dger(1.0, both, own, a=self._mixed[arm].T, overwrite_a=1)
+                dger(1.0, both, own, 1, 1, self._mixed[arm].T, 1, 1, 1)
                 self._stale.add(arm)
             else:
                 shared.learn(q, r, False)
             ridge.learn(own, r, new)
+
+    def fade(self, share: float) -> None:
+        """Let all evidence so far count a share of what it does.
+
+        The λ in every A_a doesn't fade, so that the arms explain less of what is shared: with G_a, θ_a before and
+        G_a', θ_a' after, A₀ gains λ (1 - share) Σ G_aᵀG_a', and b₀ gains λ (1 - share) Σ G_aᵀθ_a'.
+        """
+        width = self.shared.ridge.width
+        squares, products = np.zeros((width, width)), np.zeros(width)
+        for arm in self.arms.tried:
+            mixed = self._mixed[arm]
+            before = self.arms.ridge(arm).inverse.times(mixed)
+            mixed *= share
+            self.arms.learner(arm).fade(share)
+            faded = self.arms.ridge(arm)
+            squares += before.T @ faded.inverse.times(mixed)
+            products += before.T @ faded.theta
+            self._stale.add(arm)
+        again = self.shared.ridge.prior * (1.0 - share)
+        self.shared.fade(share)
+        self.shared.ridge.add(again * squares.take(upper(width)), again * products)
 
     def settle(self) -> None:
         """Bring inverses and coefficients up to date."""

@@ -97,8 +97,6 @@ class _Linear(Policy):
             raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
         if self.mode == "shared" and self.arms is not None:
             raise ValueError("`arms` goes with mode disjoint or hybrid: a shared model has no arms")
-        if self.mode == "hybrid" and self.discount < 1:
-            raise ValueError("mode hybrid can't forget: leave `discount` out, or use shared or disjoint")
         features = Features(self.features)
         self._bounded(features.columns, _MOST_COLUMNS)
         if len(own := self._own_columns(features)) > _MOST_OWN_COLUMNS:
@@ -258,7 +256,7 @@ class _Linear(Policy):
     def _fade(self, step: float) -> None:
         if step <= self._step:
             return
-        if self._step >= 0 and not isinstance(self._model, Hybrid):
+        if self._step >= 0:
             share = 2.0 ** ((self._step - step) / _STEPS)
             self._model.fade(share)
             self._count *= share

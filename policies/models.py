@@ -38,8 +38,9 @@ class Shared:
 
     def learn(self, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, in order: features x (n, width), their rewards, and whether they are new, (n,)."""
-        for row, r, new in zip(x, reward.tolist(), first.tolist(), strict=True):
-            self.ridge.learn(row, r, new)
+        new = first.tolist()
+        for place, r in enumerate(reward.tolist()):
+            self.ridge.learn(x[place], r, new[place])
 
     def fade(self, share: float) -> None:
         """Let all evidence so far count a share of what it does."""
@@ -92,8 +93,9 @@ class Disjoint:
 
     def learn(self, arms: Numbers, x: Floats, reward: Floats, first: NDArray[np.bool_]) -> None:
         """Take observations in, as `Shared.learn` does, of arms (n,), reserved before."""
-        for arm, row, r, new in zip(arms.tolist(), x, reward.tolist(), first.tolist(), strict=True):
-            self.learner(arm).learn(row, r, new)
+        r, new = reward.tolist(), first.tolist()
+        for place, arm in enumerate(arms.tolist()):
+            self.learner(arm).learn(x[place], r[place], new[place])
 
     def learner(self, arm: int) -> Ridge:
         """The model of an arm, to be taught before the next `settle`."""
@@ -122,6 +124,11 @@ class Disjoint:
             for arm in self._stale:
                 self._factors.pop(arm, None)
         self._stale.clear()
+
+    @property
+    def tried(self) -> list[int]:
+        """The arms that learned, in order."""
+        return sorted(self._ridges)
 
     def ridge(self, arm: int) -> Ridge:
         """The model of an arm, up to date with all that it learned. Not to be taught."""

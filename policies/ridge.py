@@ -94,6 +94,12 @@ class Ridge:
         self.rewards = [reward * root for reward in self.rewards]
         self._settled = -1
 
+    def add(self, sum_x: Floats, sum_r: Floats) -> None:
+        """Take in sums over observations: Σ x xᵀ, packed, and Σ r x."""
+        self.sum_x = sum_x if self.sum_x is None else self.sum_x + sum_x
+        self.sum_r = self.sum_r + sum_r
+        self._settled = -1
+
     def settle(self, triangle: Singles | None = None, factor: Singles | None = None) -> None:
         """Bring θ and A⁻¹ up to date, and copies in float32 that were so with them.
 
@@ -113,8 +119,8 @@ class Ridge:
                 daxpy(u, theta, width, left * share)
                 self.explained += reward * reward - left * left * share
                 if factor is not None:
-                    w = sgemv(1.0, factor, x, trans=1)
-                    sger(-share / (1.0 + math.sqrt(share)), u, w, a=factor, overwrite_a=1)
+                    w = sgemv(1.0, factor, x, 0.0, None, 0, 1, 0, 1, 1)
+                    sger(-share / (1.0 + math.sqrt(share)), u, w, 1, 1, factor, 1, 1, 1)
                 inverse.take(u, share, triangle)
             else:
                 daxpy(u, theta, width, reward)
@@ -125,11 +131,9 @@ class Ridge:
 
     def _sum(self) -> None:
         x = self.waiting
-        self.sum_r = self.sum_r + np.array(self.rewards) @ x
         fresh = x if all(self.fresh) else x[self.fresh]
-        sum_x = (fresh.T @ fresh).take(upper(self.width))
-        self.sum_x = sum_x if self.sum_x is None else self.sum_x + sum_x
-        self.rewards, self.fresh, self._settled = [], [], -1
+        self.add((fresh.T @ fresh).take(upper(self.width)), np.array(self.rewards) @ x)
+        self.rewards, self.fresh = [], []
 
     def _renew(self, triangle: Singles | None, factor: Singles | None) -> None:
         """Make θ and A⁻¹ of whole blocks."""

@@ -18,6 +18,7 @@ BENCHES = (
     "retrieval",
     "thompson",
     "collaborative",
+    "dqn",
     "startup",
     "services",
     "video",

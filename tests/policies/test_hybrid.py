@@ -22,8 +22,40 @@ class TestHybrid:
                 model.settle()
                 self.assert_joint(model, arms[: step + 1], z, x, reward, prior)
 
+    @pytest.mark.parametrize("prior", [0.3, 5.0])
+    @pytest.mark.parametrize("share", [0.0, 1e-3, 0.6, 0.97])
+    def test_faded_evidence_counts_a_share_in_the_joint_ridge(self, prior: float, share: float) -> None:
+        # Before the first whole block of the shared model, and after; of arms that have one, and that have none.
+        arms, z, reward = drawn(300, 6, 4)
+        arms[:150] = 1 + (arms[:150] > 3)
+        x = np.concatenate((np.ones((300, 1)), z[:, :2] ** 2), axis=1)
+        first, weights = np.arange(300) % 9 != 8, np.ones(300)
+        for each in (arms, z, x):
+            each[8::9] = each[5::9][: len(each[8::9])]  # which corrects the reward of three before
+        model = Hybrid(6, 3, prior)
+        model.reserve(5)
+        for step in range(300):
+            if step in (7, 90, 91, 250):
+                model.fade(share)
+                weights[:step] *= share
+            if step in (7, 90, 200, 250):
+                model.settle()
+                self.assert_joint(model, arms[:step], z, x, reward, prior, first, weights)
+            part = slice(step, step + 1)
+            model.learn(arms[part], z[part], x[part], reward[part], first[part])
+        model.settle()
+        self.assert_joint(model, arms, z, x, reward, prior, first, weights)
+
     def assert_joint(
-        self, model: Hybrid, arms: NDArray[np.intp], z: Floats, x: Floats, reward: Floats, prior: float
+        self,
+        model: Hybrid,
+        arms: NDArray[np.intp],
+        z: Floats,
+        x: Floats,
+        reward: Floats,
+        prior: float,
+        first: NDArray[np.bool_] | None = None,
+        weights: Floats | None = None,
     ) -> None:
         def joint(which: NDArray[np.intp], z: Floats, x: Floats) -> Floats:
             blocks = np.zeros((len(which), 5, 3))
@@ -32,8 +64,11 @@ class TestHybrid:
 
         count = len(arms)
         design = joint(arms, z[:count], x[:count])
-        a = prior * np.eye(21) + design.T @ design
-        theta = np.linalg.solve(a, design.T @ reward[:count])
+        weight = np.ones(count) if weights is None else weights[:count]
+        counted = weight if first is None else weight * first[:count]
+        a = prior * np.eye(21) + (design.T * counted) @ design
+        b = (design.T * weight) @ reward[:count]
+        theta = np.linalg.solve(a, b)
         asked = np.array([1, 2, 3, 4, 5, 1])
         request = np.repeat(x[:1], 6, axis=0)
         probes = joint(asked, z[:6], request)
@@ -42,7 +77,7 @@ class TestHybrid:
         np.testing.assert_allclose(
             variances, np.einsum("nd,de,ne->n", probes, np.linalg.inv(a), probes), rtol=1e-5
         )
-        assert model.explained == pytest.approx(design.T @ reward[:count] @ theta, rel=1e-9)
+        assert model.explained == pytest.approx(b @ theta, rel=1e-9)
 
     def test_corrections_and_cuts_change_nothing(self) -> None:
         arms, z, reward = drawn(120, 5, 3)

@@ -17,6 +17,7 @@ def test_every_square_is_taken_from_it(width: int, kind: type, summed: bool) -> 
     triangle = np.linalg.inv(a).take(upper(width)).astype(np.float32)
     if factor is not None:
         np.testing.assert_allclose(factor @ factor.T, np.linalg.inv(a), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.times(before.T), np.linalg.solve(a, before.T), rtol=1e-9, atol=1e-11)
     for step, row in enumerate(x):
         u = found.solve(row)
         found.take(u, 1.0 / (1.0 + float(row @ u)), triangle)

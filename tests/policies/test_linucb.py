@@ -379,11 +379,10 @@ class TestLearning:
     def test_however_the_log_is_cut_the_same_bits_come_out(
         self, mode: Any, options: dict[str, Any], cuts: set[int], discount: float
     ) -> None:
-        forgetting = {} if mode == "hybrid" else {"discount": discount}
-        outcomes = history_of(Ranker(mode=mode, **options, **forgetting), 120, days=9)
+        outcomes = history_of(Ranker(mode=mode, **options, discount=discount), 120, days=9)
 
         def taught(ends: Sequence[int]) -> tuple[bytes, bytes]:
-            policy = Ranker(mode=mode, **options, **forgetting)
+            policy = Ranker(mode=mode, **options, discount=discount)
             for start, end in zip([0, *ends], [*ends, 120], strict=True):
                 policy.learn(part(outcomes, start, end))
             return pack(policy.state()), np.ascontiguousarray(ranked(policy, catalog_of(12))[0]).tobytes()
@@ -537,7 +536,6 @@ class TestOptions:
         [
             ({"low": 1, "high": 1}, "low must be below high"),
             ({"mode": "shared", "arms": "kind"}, "a shared model has no arms"),
-            ({"mode": "hybrid", "discount": 0.9}, "can't forget"),
             ({"features": [{"embedding": 256}, {"words": "kind", "width": 256}]}, "513 columns.*at most 512"),
             (
                 {"mode": "disjoint", "arms": "kind", "features": [{"embedding": 200}]},
@@ -562,8 +560,6 @@ class TestOptions:
     def test_every_form_keeps_the_contract(self, mode: Any, options: dict[str, Any]) -> None:
         fields: Any = {"size": "number", "kind": "category"}
         for discount in (1.0, 0.5):
-            if mode == "hybrid" and discount < 1:
-                continue
             chosen = {**options, "mode": mode, "discount": discount}
             assert check_component(Ranker, fields=fields, quiet=True, **chosen) > 100
             if mode != "hybrid":
