@@ -58,7 +58,7 @@ def collect(
             say(f"{domain}.{each}: left out: {why}")
         if not names and not left:
             say(f"{domain} has no collectors")
-    if any(run.status != "done" for run in done.values()):
+    if any(run.status != "done" or 0 < run.rows == run.rejected for run in done.values()):
         raise typer.Exit(FAILED)
 
 

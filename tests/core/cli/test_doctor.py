@@ -74,6 +74,14 @@ def test_after_a_run(shop: Path, run: Run) -> None:
     assert found["broken"] == []
 
 
+def test_a_collection_of_which_no_row_can_be_taken_ends_with_1(shop: Path, run: Run) -> None:
+    good, bad = json.dumps({"id": 1, "title": "Emma"}), json.dumps({"title": "Nobody"})
+    for rows, code in (([good, bad], 0), ([bad], 1), ([], 0)):
+        (shop / "rows").write_text("".join(f"{row}\n" for row in rows))
+        ran = run("collect", "books", "feed")
+        assert (ran.code, f"{rows.count(bad)} row" in ran.out) == (code, True)
+
+
 def test_what_is_broken_is_named_and_ends_with_1(
     shop: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
