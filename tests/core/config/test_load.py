@@ -191,8 +191,8 @@ def test_secrets_are_not_in_the_settings_text(house: House) -> None:
             "no key is called 'rankerz'; did you mean 'rankers'?",
         ),
         (
-            "policies: {x: {use: linucb.ranker, mode: hybrid, discount: 0.9}}",
-            "'linucb.ranker': mode hybrid can't forget: leave `discount` out, or use shared or disjoint",
+            "policies: {x: {use: linucb.ranker, mode: shared, arms: genre}}",
+            "'linucb.ranker': `arms` goes with mode disjoint or hybrid: a shared model has no arms",
         ),
         (
             "policies: {x: {use: linucb.ranker, features: [{situation: mood, among: [4]}]}}",
