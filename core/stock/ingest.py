@@ -16,7 +16,7 @@ from ..catalog.items import ItemSchema, Value
 from ..clock import Clock, wall
 from ..collection import Collection, Fault, Record
 from ..components import Collected, Collector
-from ..errors import ItemError
+from ..errors import CollectorError, ItemError
 from ..store import Receipt, Store
 
 T = TypeVar("T")
@@ -134,13 +134,6 @@ class Stopped(Exception):
     """Whoever drains a collector shall end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """Stands behind what a collector brought before it failed."""
-
-    error: Exception
-
-
 def drained(
     collector: Collector,
     collection: Collection,
@@ -160,20 +153,30 @@ def drained(
             yield each
         return
     steps = aiter(found)
+    turn = asyncio.Lock()
 
-    async def several(brought: list[Any]) -> None:
+    async def several(brought: list[Any]) -> BaseException | None:
+        """Fetch some; what ended it, StopAsyncIteration where it brought all, None where there may be more."""
         until = time.monotonic() + _AT_ONCE_SECONDS
-        try:
-            while not brought or (len(brought) < _AT_ONCE and time.monotonic() < until):
-                brought.append(await anext(steps, _END))
-                if brought[-1] is _END:
-                    return
-        except Exception as error:
-            brought.append(_Raised(error))
+        async with turn:
+            try:
+                while not brought or (len(brought) < _AT_ONCE and time.monotonic() < until):
+                    each = await anext(steps, _END)
+                    if each is _END:
+                        return StopAsyncIteration()
+                    brought.append(each)
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # this is one
+                    raise
+                return CollectorError("raised CancelledError")
+            except (Exception, SystemExit) as error:  # SystemExit would end the loop, and all others on it
+                return error
+        return None
 
     async def close() -> None:
-        if isinstance(steps, AsyncGenerator):
-            await steps.aclose()
+        async with turn:  # one that was cancelled may still be cleaning up
+            if isinstance(steps, AsyncGenerator):
+                await steps.aclose()
 
     with ExitStack() as stack:
         run = partial(_on, loop, stopped) if loop is not None else stack.enter_context(asyncio.Runner()).run
@@ -181,28 +184,27 @@ def drained(
         while not stopped():
             brought: list[Any] = []
             try:
-                run(several(brought))
+                ended = run(several(brought))
             except Stopped:
                 yield from brought
                 raise
-            for each in brought:
-                if each is _END:
-                    return
-                if isinstance(each, _Raised):
-                    raise each.error
-                yield each
+            yield from brought
+            if isinstance(ended, StopAsyncIteration):
+                return
+            if ended is not None:
+                raise ended
         raise Stopped
 
 
 def _on(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool], step: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(step, loop)
-    while True:
-        done, _ = concurrent.futures.wait([future], timeout=_LOOK_SECONDS)
-        if done:
-            return future.result()
-        if stopped():
-            future.cancel()
-            raise Stopped
+    try:
+        while not concurrent.futures.wait([future], timeout=_LOOK_SECONDS).done:
+            if stopped():
+                raise Stopped
+        return future.result()
+    finally:
+        future.cancel()
 
 
 def written(writing: Future[Receipt]) -> None:

@@ -162,6 +162,28 @@ class Hanging(Collector):
         await asyncio.sleep(600)
 
 
+class Clinging(Collector):
+    """Brings two, and answers in its own way when it shall end."""
+
+    error: type[BaseException] | None = None
+    hangs: ClassVar = threading.Event()
+    hears: ClassVar = threading.Event()
+    cleans: ClassVar = threading.Event()
+
+    async def collect(self, collection: Collection) -> AsyncIterator[Any]:  # type: ignore[override]
+        yield Record({"id": 1})
+        yield Record({"id": 2})
+        try:
+            self.hangs.set()
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            self.hears.set()
+            if self.error is not None:
+                raise self.error("cut off") from None
+            while not self.cleans.is_set():
+                await asyncio.sleep(0.01)
+
+
 class Endless(Collector):
     """Always has one more."""
 
@@ -173,6 +195,36 @@ class Endless(Collector):
 def test_what_came_before_a_stop_is_brought(loop: asyncio.AbstractEventLoop) -> None:
     drain = drained(Hanging(), Collection("shop", 0.0), loop, Hanging.hangs.is_set)
     assert brought_until(Stopped, drain) == [Record({"id": 1}), Record({"id": 2})]
+
+
+@pytest.mark.parametrize("error", [None, CollectorError])
+def test_how_one_that_is_stopped_ends_is_no_item_and_no_failure(
+    loop: asyncio.AbstractEventLoop, error: type[BaseException] | None
+) -> None:
+    for event in (Clinging.hangs, Clinging.hears, Clinging.cleans):
+        event.clear()
+    drain = drained(Clinging(error=error), Collection("shop", 0.0), loop, Clinging.hangs.is_set)
+    brought = [next(drain)]
+    assert Clinging.hears.wait(30)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(30)
+    brought += brought_until(Stopped, drain)
+    Clinging.cleans.set()
+    assert brought == [Record({"id": 1}), Record({"id": 2})]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+def test_no_failure_of_one_ends_the_loop_of_all(
+    loop: asyncio.AbstractEventLoop, error: type[BaseException]
+) -> None:
+    class Quitting(Collector):
+        async def collect(self, collection: Collection) -> AsyncIterator[Any]:  # type: ignore[override]
+            yield Record({"id": 1})
+            raise error
+
+    drain = drained(Quitting(), Collection("shop", 0.0), loop)
+    wanted = CollectorError if error is asyncio.CancelledError else error
+    assert brought_until(wanted, drain) == [Record({"id": 1})]
+    assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "alive"), loop).result(30) == "alive"
 
 
 def test_one_that_never_ends_is_stopped_and_leaves_the_loop_to_others(
