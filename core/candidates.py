@@ -107,7 +107,7 @@ class Candidates:
         if kind == "category":
             key = "words of " + name
             if key not in self._cache:
-                self._cache[key] = self.catalog.words(name).words(self.codes(name))
+                self._cache[key] = _read_only(self.catalog.words(name).words(self.codes(name)))
             return self._cache[key]
         if kind == "flag":
             flags: NDArray[np.bool_] = self._cached(name, self.catalog.column(name)) == 1
@@ -187,7 +187,7 @@ class Candidates:
 
 def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """A view through which nothing can be changed. An empty one stays: numpy permutes no empty read-only array."""
-    view = array.view()
+    view = array[:]
     if len(view):
-        view.flags.writeable = False
+        view.setflags(write=False)
     return view

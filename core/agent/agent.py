@@ -209,7 +209,10 @@ class Agent:
         if text in (vectors := self._vectors):
             return vectors[text]
         vector = embedder.encode([text])[0] if text else None
-        found = vector if vector is not None and vector.any() else None
+        found = None
+        if vector is not None and vector.any():
+            found = vector[:]
+            found.setflags(write=False)  # it serves all requests of this profile
         if len(vectors) >= _VECTORS:
             vectors = self._vectors = {}
         vectors[text] = found

@@ -52,13 +52,15 @@ class Calls:
             keep = await self(guard, candidates)
         except Failed:
             return None
+        finally:
+            candidates.memo = {}  # it is for policies
         if isinstance(keep, np.ndarray) and keep.dtype == np.bool_ and keep.shape == (len(candidates),):
             return keep
         self.failed(guard, unfit(keep, f"a bool array of shape ({len(candidates)},)"))
         return None
 
     async def scores(self, guard: Guard, candidates: Candidates, *, draws: bool = False) -> Floats | None:
-        """A component's weighted scores: 0 where they aren't finite, None where they can't be used.
+        """A component's weighted scores, read-only: 0 where they aren't finite, None where they can't be used.
 
         Shape (n,); with `draws` also (1, n) or (draws, n).
         """
@@ -66,6 +68,9 @@ class Calls:
             raw = await self(guard, candidates)
         except Failed:
             return None
+        finally:
+            if not draws:  # it is no policy
+                candidates.memo = {}
         shape = (len(candidates),)
         fits = isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw.shape[-1:] == shape
         if not fits or not (
@@ -74,12 +79,13 @@ class Calls:
             self.failed(guard, unfit(raw, f"numbers of shape {shape}"))
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            score: Floats = raw * np.float64(guard.weight)
+            score: Floats = np.multiply(np.asarray(raw), guard.weight, dtype=np.float64)
             sound = np.abs(score).max() <= _LARGEST
         if not sound:
             finite = np.abs(score) <= _LARGEST
             self.failed(guard, f"{int((~finite).sum())} of its scores were not finite: taken as 0")
             score = np.where(finite, score, 0.0)
+        score.setflags(write=False)
         return score
 
     def note(self, component: str, why: str) -> None:

@@ -152,16 +152,25 @@ def merged(catalog: CatalogSnapshot, proposals: Sequence[Ints]) -> Candidates:
 
     The order of the rows doesn't depend on which source answered first.
     """
-    if len(proposals) == 1:
-        rows = np.unique(proposals[0])
-        return Candidates(catalog, rows, origin=np.ones(len(rows), dtype=np.uint64))
     everything = np.concatenate(proposals) if proposals else np.empty(0, dtype=np.intp)
     if len(everything) == 0:
         return Candidates(catalog, everything)
+    if (
+        len(proposals) == 1
+    ):  # sorted, as np.unique makes a hash table: nine times slower for all of a catalogue
+        rows = np.sort(everything)
+        rows = rows[_first(rows)]
+        return Candidates(catalog, rows, origin=np.ones(len(rows), dtype=np.uint64))
     # Row and source in one number, so that one plain sort orders both.
     sources = np.repeat(np.arange(len(proposals)), [len(rows) for rows in proposals])
     packed = np.sort(everything << 6 | sources)
     rows = packed >> 6
-    first = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+    first = np.flatnonzero(_first(rows))
     bits = np.left_shift(np.uint64(1), (packed & 63).astype(np.uint64))
     return Candidates(catalog, rows[first], origin=np.bitwise_or.reduceat(bits, first))
+
+
+def _first(rows: Ints) -> NDArray[np.bool_]:
+    """Where each of some rows stands for the first time; they are in order, and there are some."""
+    first: NDArray[np.bool_] = np.concatenate(([True], rows[1:] != rows[:-1]))
+    return first

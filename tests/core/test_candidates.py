@@ -111,7 +111,7 @@ def test_without_an_embedding_it_says_how_to_get_one() -> None:
 
 def test_no_component_changes_what_the_next_one_reads(three: Candidates) -> None:
     three.score = np.ones(3)
-    read = (three["rating"], three["age"], three.codes("genre"), three.embeddings)
+    read = (three["rating"], three["age"], three["genre"], three.codes("genre"), three.embeddings)
     for array in (
         *read,
         three.rows,
@@ -121,6 +121,6 @@ def test_no_component_changes_what_the_next_one_reads(three: Candidates) -> None
         three.catalog.live,
     ):
         with pytest.raises(ValueError, match="read-only"):
-            array[:] = 0
+            array[:] = array[0]
     none = three.take(np.array([], dtype=np.intp))
     assert np.random.default_rng(1).permutation(none.rows).tolist() == []

@@ -53,6 +53,12 @@ RUBBISH: dict[str, Any] = {
 
 
 class TestSources:
+    def test_what_one_proposes_twice_in_any_order_is_considered_once(self, build: Build) -> None:
+        slate = decided(build(sources={"odd": Gives(what=np.array([7, 3, 7, 0, 3]))}, slate={"size": 3}))
+        assert sorted(items_of(slate)) == ["i0", "i3", "i7"]
+        assert all(pick.sources == ["odd"] for pick in slate.picks)
+        assert slate.considered == 3
+
     @pytest.mark.parametrize("broken", [Broken, BrokenInPlace, BrokenAsync])
     def test_one_that_raises_is_left_out_and_named(self, build: Build, broken: type[Any]) -> None:
         slate = decided(build(sources={"good": First(), "bad": broken()}))

@@ -1,14 +1,17 @@
 """Whatever its scorers do, an agent answers: one that fails counts nothing."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tastemaker.core import Candidates, Context, Scorer
-from tastemaker.core.config import Step
+from tastemaker.core import Candidates, Catalog, Context, Embedder, Scorer, Slate
+from tastemaker.core.agent import Agent
+from tastemaker.core.config import DomainPlan, Step
 
 from .compositions import (
+    ITEMS,
     All,
     Broken,
     BrokenAsync,
@@ -16,6 +19,7 @@ from .compositions import (
     Build,
     Gives,
     InPlace,
+    Rated,
     Rating,
     decided,
     items_of,
@@ -87,3 +91,66 @@ class TestScorers:
         slate = decided(build(sources={"all": All()}, scorers={"bad": Careless(), "rating": Rating()}))
         assert [pick.parts["rating"] for pick in slate.picks] == [6.0] * 4
         assert "read-only" in reasons(slate)["scorers.bad"]
+
+    def test_what_a_component_does_to_the_scores_of_others_stays_with_it(self, build: Build) -> None:
+        class Envious(InPlace, Scorer):
+            def score(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                candidates.scores["rating"][:] = 0
+                return np.zeros(len(candidates))
+
+        slate = decided(build(sources={"all": All()}, scorers={"rating": Rating(), "bad": Envious()}))
+        assert [pick.parts for pick in slate.picks] == [{"rating": 6.0}] * 4
+        assert "read-only" in reasons(slate)["scorers.bad"]
+
+    def test_what_a_component_does_to_the_profile_s_vector_stays_with_it(
+        self, catalog_of: Callable[..., Catalog], plan_of: Callable[..., DomainPlan]
+    ) -> None:
+        class Tastes(Embedder):
+            def profile_text(self, profile: Mapping[str, Any]) -> str:
+                return str(profile["taste"])
+
+            def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+                return np.ones((len(texts), 2), dtype=np.float32)
+
+        class Halving(InPlace, Scorer):
+            def score(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                vector = context.profile_vector
+                assert vector is not None
+                vector /= 2
+                return np.zeros(len(candidates))
+
+        class Reading(InPlace, Scorer):
+            def score(self, context: Context, candidates: Candidates) -> NDArray[np.float64]:
+                assert context.profile_vector is not None
+                return np.full(len(candidates), context.profile_vector.sum())
+
+        plan = plan_of(
+            sources={"all": All()}, scorers={"bad": Halving(), "fine": Reading()}, embedder=Tastes()
+        )
+        agent = Agent(plan, catalog_of(ITEMS))
+        for _ in range(2):
+            slate = decided(agent, profile={"taste": "folk"})
+            assert [pick.parts for pick in slate.picks] == [{"fine": 2.0}] * 4
+            assert "read-only" in reasons(slate)["scorers.bad"]
+
+    def test_what_others_than_policies_write_into_the_memo_does_no_harm(self, build: Build) -> None:
+        class Noting(Rated, Scorer):
+            def keep(self, context: Context, candidates: Candidates) -> NDArray[np.bool_]:
+                candidates.memo["why"] = "because"  # type: ignore[assignment]
+                return super().keep(context, candidates)
+
+            def distance(self, context: Context, candidates: Candidates) -> NDArray[np.floating[Any]]:
+                candidates.memo["why"] = "because"  # type: ignore[assignment]
+                return super().distance(context, candidates)
+
+            score = distance
+
+        noting = Noting(low=9)
+        slate = decided(build(sources={"all": All()}, filters={"wish": noting}, scorers={"noting": noting}))
+        assert [pick.score for pick in slate.picks] == [5.0] * 4  # of the nearest, those that are farthest
+
+    def test_scores_of_another_precision_can_be_logged(self, build: Build) -> None:
+        slate = decided(
+            build(sources={"all": All()}, scorers={"long": Gives(what=np.ones(40, dtype=np.longdouble))})
+        )
+        assert Slate.from_bytes("s1", "books", "ann", slate.to_bytes()).picks[0].parts == {"long": 1.0}
