@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import ipaddress
+import itertools
 import os
 import signal
 import socket
@@ -78,6 +79,13 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine reads and writes late: that degrades no slate of a test."""
     monkeypatch.setattr("tastemaker.core.users._READ_SECONDS", 20.0)
     monkeypatch.setattr("tastemaker.core.orchestrator._LOG_SECONDS", 20.0)
+
+
+@pytest.fixture(autouse=True)
+def _luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slate's random choices follow from its id: each test has the same ids, and so the same luck, every time."""
+    numbers = itertools.count()
+    monkeypatch.setattr("tastemaker.core.orchestrator._slate_id", lambda now: f"{next(numbers):028x}")
 
 
 @pytest.fixture(scope="session")
