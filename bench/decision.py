@@ -51,7 +51,7 @@ def _measured(runner: asyncio.Runner, orchestrator: Orchestrator, quick: bool) -
         size = len(orchestrator.agent(name).catalog.snapshot())
         note = f"{considered:,} candidates, {left:,} after filters; {size:,} items, {width}-d"
         if name != "light":
-            note += "; Thompson alone: there is no LinUCB yet"
+            note += "; Thompson alone, no LinUCB"
         label = f"reference {width}-d" if name == "narrow" else name
         rows += latencies(f"{label} decision", ours, plain, f"beside plain numpy; {note}")
         (logged,) = in_turns([_recommend(runner, orchestrator, name, users)], rounds, each)
